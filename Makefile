@@ -1,0 +1,50 @@
+# Two commands are enough: `make run` runs the sample, `make test` proves the project. Both set themselves up.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+# One stamp per kind of set-up, newer than what it was made from: a repeat run has nothing to do.
+RUN_READY := $(VENV)/.ready-run
+TEST_READY := $(VENV)/.ready-test
+LINT_READY := $(VENV)/.ready-lint
+PROTOS_READY := $(VENV)/.ready-protos
+
+.PHONY: run test check lint protos clean
+.DEFAULT_GOAL := help
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(RUN_READY)  ## Run the sample cluster until Ctrl+C
+	@exec $(BIN)/quaestor cluster -c conf
+
+test: $(TEST_READY)  ## Run all tests
+	$(BIN)/python -m pytest
+
+check: lint test  ## Lint, types, import rules, stubs, tests
+
+lint: $(LINT_READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+$(RUN_READY): pyproject.toml setup.cfg
+	@$(PYTHON) -c 'import sys; sys.exit("quaestor needs Python >= 3.11, this is " + sys.version.split()[0] + \
+	  "; try: make PYTHON=python3.11") if sys.version_info < (3, 11) else None'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(TEST_READY): $(RUN_READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group test
+	touch $@
+
+$(LINT_READY): $(TEST_READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group lint
+	touch $@
+
+clean:  ## Remove everything that was made here
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,102 @@
+"""The balancer actor: follows the registry, and owns the thread that watches all locations and answers clients."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from thespian.actors import ActorAddress
+
+from quaestor_actors.actors.base import Identity, Ready, Stop, Stopped, TreeActor
+from quaestor_actors.actors.registry import RegistryChanged
+from quaestor_actors.actors.view import LocationView
+from quaestor_actors.adapters.balancer import Balancer, BalancerServing, Notice
+from quaestor_actors.adapters.mailbox import Mailbox
+from quaestor_actors.core.live_view import LocationOffered, LocationWithheld
+from quaestor_actors.core.location import Location, Registration
+from quaestor_actors.core.spec import BalancerSpec
+
+DRAIN_GRACE_S = 1.0
+"""How long answers in flight may take after the balancer said NOT_SERVING; they take milliseconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartBalancer:
+    """From the root: listen, and say NOT_SERVING until the registry was heard."""
+
+    identity: Identity
+    spec: BalancerSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BalancerChanged:
+    """To the root: where the balancer listens, and which locations it began or ceased to hand out."""
+
+    address: str
+    locations: tuple[LocationView, ...] = ()
+
+
+class BalancerActor(TreeActor):
+    """Shell around `adapters.balancer`."""
+
+    _balancer: Balancer
+
+    def __init__(self) -> None:
+        """Begin with nothing; StartBalancer brings the specification."""
+        super().__init__()
+        self._heard: Mailbox[Notice | BaseException] = Mailbox()
+        self._registrations: dict[Location, Registration] = {}
+        self._address = ""
+
+    def receive(self, message: Any, sender: ActorAddress) -> None:
+        """Handle the root, and the registry's news."""
+        match message:
+            case StartBalancer():
+                self._start(message, sender)
+            case RegistryChanged():
+                self._follow(message)
+            case Stop():
+                self._balancer.drain(DRAIN_GRACE_S)
+                self._balancer.stop()
+                self.send(self.parent, Stopped(identity=self.identity))
+                self.end()
+            case _:
+                self.log.warning("unexpected message %s", type(message).__name__)
+
+    def _start(self, message: StartBalancer, sender: ActorAddress) -> None:
+        self.begin(message.identity, sender)
+        self.watch(self._heard.fd, self._pass_on)
+        self._balancer = Balancer(message.spec, on_notice=self._heard.post, on_crash=self._heard.post)
+        port = self._balancer.start()
+        self._address = f"{message.spec.host_name}:{port}"
+        self.send(sender, BalancerChanged(address=self._address))
+        self.send(sender, Ready(identity=self.identity, pid=os.getpid()))
+
+    def _follow(self, change: RegistryChanged) -> None:
+        if change.whole:
+            self._registrations.clear()
+        for location in change.removed:
+            self._registrations.pop(location, None)
+        self._registrations.update({added.location: added for added in change.added})
+        self._balancer.set_registrations(self._registrations.values())
+
+    def _pass_on(self) -> None:
+        news: list[LocationView] = []
+        for heard in self._heard.drain():
+            match heard:
+                case BaseException():
+                    raise heard
+                case LocationOffered(registration=registration):
+                    news.append(_view(registration, "offered", "handed out to clients"))
+                case LocationWithheld(registration=registration, reason=reason):
+                    news.append(_view(registration, "withheld", reason))
+                case BalancerServing():
+                    self.log.info("the first view is complete: serving on %s", self._address)
+        if news:
+            self.send(self.parent, BalancerChanged(address=self._address, locations=tuple(news)))
+
+
+def _view(registration: Registration, state: str, detail: str) -> LocationView:
+    location = registration.location
+    return LocationView(service=location.service_name, address=location.address, state=state, detail=detail)

@@ -1,0 +1,193 @@
+"""What every actor of the tree shares: crash cleanly, wake by key, watch descriptors, log to the system's log.
+
+Three traps of Thespian are closed here once. A handler that raises would be run a second time and its exception sent
+to the sender: here the actor tells its parent in words and ends. A ThespianWatch lasts one message: here every
+message returns the current one. A wakeup cannot be cancelled: here one that is no longer wanted is ignored.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from setproctitle import setproctitle
+from thespian.actors import (
+    Actor,
+    ActorAddress,
+    ActorExitRequest,
+    PoisonMessage,
+    ThespianWatch,
+    WakeupMessage,
+    WatchMessage,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Which actor this is; its parent gives it with the first message."""
+
+    cluster: str
+    name: str
+    incarnation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """To the parent: this actor works."""
+
+    identity: Identity
+    pid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crashed:
+    """To the parent: an unexpected exception ends this actor."""
+
+    identity: Identity
+    reason: str
+    """One line for people."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """From the parent: stop what you keep, then answer Stopped."""
+
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """To the parent: everything this actor kept has stopped; it ends now."""
+
+    identity: Identity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wake:
+    """Payload of a wakeup: whom it is for, and when; a later arrangement for the same key voids it."""
+
+    key: str
+    at: float
+
+
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+def log_to_stderr(level: int = logging.INFO) -> None:
+    """Write this process's log to standard error, which the launcher pointed to the system's log file.
+
+    Thespian had replaced the root logger by one that sends every record to its logger process, at 1.5 ms a line.
+    """
+    root = logging.RootLogger(level)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter(LOG_FORMAT))
+    root.addHandler(handler)
+    logging.root = root
+    logging.Logger.root = root
+    logging.Logger.manager = logging.Manager(root)
+
+
+class TreeActor(Actor):  # type: ignore[misc]  # Thespian has no type information
+    """An actor with an identity and a parent that wants to know how it does.
+
+    A subclass implements `receive`, and calls `begin` with the first message's identity.
+    """
+
+    identity: Identity
+    parent: ActorAddress
+    log: logging.Logger
+
+    def __init__(self) -> None:
+        """Take nothing: Thespian makes actors without arguments; the first message brings them."""
+        super().__init__()
+        self._watched: dict[int, Callable[[], None]] = {}
+        self._wakeups: dict[str, float] = {}
+        self._ending = False
+
+    def begin(self, identity: Identity, parent: ActorAddress) -> None:
+        """Take on an identity; from here on the parent is told how this actor does."""
+        self.identity = identity
+        self.parent = parent
+        setproctitle(f"quaestor: {identity.cluster}: {identity.name}")
+        log_to_stderr()
+        self.log = logging.getLogger(identity.name)
+
+    def receive(self, message: Any, sender: ActorAddress) -> None:
+        """Handle one message. An exception from here ends the actor."""
+        raise NotImplementedError
+
+    def on_wake(self, key: str) -> None:
+        """Handle the time arranged by `wake_at`."""
+        raise NotImplementedError
+
+    def on_exit(self) -> None:
+        """Release what the actor holds; its process ends next."""
+
+    def watch(self, descriptor: int, handler: Callable[[], None]) -> None:
+        """Have the handler called whenever the descriptor is readable."""
+        self._watched[descriptor] = handler
+
+    def unwatch(self, descriptor: int) -> None:
+        """Stop watching a descriptor; it may be closed then."""
+        self._watched.pop(descriptor, None)
+
+    def wake_at(self, key: str, at: float | None) -> None:
+        """Arrange `on_wake(key)` at the given monotonic time, instead of any earlier arrangement for the key."""
+        if at is None:
+            self._wakeups.pop(key, None)
+            return
+        if self._wakeups.get(key) == at:
+            return
+        self._wakeups[key] = at
+        self.wakeupAfter(timedelta(seconds=max(0.0, at - time.monotonic())), payload=Wake(key=key, at=at))
+
+    def end(self) -> None:
+        """End this actor's process once what it has sent is delivered."""
+        self._ending = True
+        self.send(self.myAddress, ActorExitRequest(recursive=True))
+
+    def receiveMessage(self, message: Any, sender: ActorAddress) -> ThespianWatch | None:  # noqa: N802 - Thespian's name
+        """Route one message of the actor system; let what goes wrong end the actor, and say so."""
+        if isinstance(message, ActorExitRequest):
+            self.on_exit()
+            return None
+        if self._ending:
+            return None
+        try:
+            self._route(message, sender)
+        except Exception as error:  # noqa: BLE001 - the end of the actor is the handling, and its parent is told
+            self._crash(error)
+        return ThespianWatch(list(self._watched))
+
+    def _route(self, message: Any, sender: ActorAddress) -> None:
+        match message:
+            case WatchMessage():
+                for descriptor in message.ready:
+                    if handler := self._watched.get(descriptor):
+                        handler()
+            case WakeupMessage(payload=Wake(key=key, at=at)):
+                if self._wakeups.get(key) == at:
+                    del self._wakeups[key]
+                    self.on_wake(key)
+            case PoisonMessage():
+                raise RuntimeError(f"a message could not be sent: {message.details}")
+            case _:
+                self.receive(message, sender)
+
+    def _crash(self, error: Exception) -> None:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        reason = f"{type(error).__name__}: {error} (in {place.name}, {place.filename}:{place.lineno})"
+        identity = getattr(self, "identity", None)
+        if identity is None:
+            log_to_stderr()
+            logging.getLogger("actor").error("crashed before it had an identity: %s", reason, exc_info=error)
+        else:
+            self.log.error("crashed: %s", reason, exc_info=error)
+            self.send(self.parent, Crashed(identity=identity, reason=reason))
+        self.end()

@@ -1,0 +1,148 @@
+"""A supervisor's hands: carries out what `core.tree` decides about the actors below a supervisor.
+
+The end of an actor is noticed through a pidfd on its process. Thespian's own ChildActorExited may come before the
+process has ended, twice, or for an address that was used again meanwhile, so it is not relied on.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, assert_never
+
+from thespian.actors import ActorAddress, ChildActorExited
+
+from quaestor_actors.actors.base import Crashed, Ready, Stop, Stopped, TreeActor
+from quaestor_actors.adapters import processes
+from quaestor_actors.adapters.processes import WatchedProcess
+from quaestor_actors.core import tree
+from quaestor_actors.core.tree import ChildSpec, Tree
+
+WAKE_KEY = "children"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildPlan:
+    """How to make one child: its rules, its class, and its first message for a given incarnation."""
+
+    spec: ChildSpec
+    actor_class: type[TreeActor]
+    first_message: Callable[[int], Any]
+
+
+class Children:
+    """The child actors of one supervisor, kept per the decisions of the core.
+
+    The owner forwards to `handle` every message it does not know, calls `wake` for the key WAKE_KEY, and gets told
+    through the callbacks.
+    """
+
+    def __init__(
+        self,
+        owner: TreeActor,
+        plans: Iterable[ChildPlan],
+        *,
+        on_ready: Callable[[str, ActorAddress], None],
+        on_change: Callable[[], None],
+        on_stopped: Callable[[], None],
+    ) -> None:
+        """Prepare the children; `start` makes them."""
+        self._owner = owner
+        self._plans = {plan.spec.name: plan for plan in plans}
+        self._addresses: dict[str, ActorAddress] = {}
+        self._processes: dict[str, WatchedProcess] = {}
+        self._on_ready = on_ready
+        self._on_change = on_change
+        self._on_stopped = on_stopped
+        self.tree: Tree = tree.create(plan.spec for plan in self._plans.values())
+
+    def start(self) -> None:
+        """Create every child."""
+        self._apply(tree.StartTree())
+
+    def stop(self, *, force: bool) -> None:
+        """Stop every child, in order; `on_stopped` follows."""
+        self._apply(tree.StopTree(force=force))
+
+    def wake(self) -> None:
+        """Look at the clock."""
+        self._apply(tree.ClockAdvanced())
+
+    def address(self, name: str) -> ActorAddress | None:
+        """Return the address of a child that works, or None."""
+        child = self.tree.children.get(name)
+        if child is None or child.state is not tree.ActorState.RUNNING:
+            return None
+        return self._addresses[name]
+
+    def handle(self, message: Any, sender: ActorAddress) -> bool:
+        """Take a message if it is about a child's life; return whether it was."""
+        match message:
+            case Ready(identity=identity, pid=pid):
+                # The sender is the child's real address; the one from its creation is only a promise of it.
+                self._addresses[identity.name] = sender
+                self._apply(tree.ChildReady(name=identity.name, incarnation=identity.incarnation, pid=pid))
+                self._on_ready(identity.name, sender)
+            case Crashed(identity=identity, reason=reason):
+                self._apply(
+                    tree.ChildCrashed(name=identity.name, incarnation=identity.incarnation, reason=reason)
+                )
+            case Stopped(identity=identity):
+                self._apply(tree.ChildStopped(name=identity.name, incarnation=identity.incarnation))
+            case ChildActorExited():
+                return True
+            case _:
+                return False
+        return True
+
+    def _exited(self, name: str, incarnation: int) -> None:
+        ended = self._processes.pop(name)
+        self._owner.unwatch(ended.pidfd)
+        processes.forget(ended)
+        self._apply(tree.ChildEnded(name=name, incarnation=incarnation))
+
+    def _apply(self, event: tree.Event) -> None:
+        self.tree, effects = tree.decide(self.tree, event, time.monotonic())
+        self._on_change()
+        for effect in effects:
+            self._perform(effect)
+        self._owner.wake_at(WAKE_KEY, tree.next_deadline(self.tree))
+
+    def _perform(self, effect: tree.Effect) -> None:
+        match effect:
+            case tree.CreateActor(name=name, incarnation=incarnation):
+                self._create(name, incarnation)
+            case tree.AskToStop(name=name, force=force):
+                self._owner.send(self._addresses[name], Stop(force=force))
+            case tree.KillActor(name=name):
+                self._kill(name)
+            case tree.GiveUp(reason=reason):
+                raise GaveUpError(reason)
+            case tree.TellStopped():
+                self._on_stopped()
+            case _:
+                assert_never(effect)
+
+    def _create(self, name: str, incarnation: int) -> None:
+        plan = self._plans[name]
+        self._addresses[name] = self._owner.createActor(plan.actor_class)
+        started = processes.watch_child(_newest_child_pid(self._owner))
+        self._processes[name] = started
+        self._owner.watch(started.pidfd, lambda: self._exited(name, incarnation))
+        self._owner.send(self._addresses[name], plan.first_message(incarnation))
+
+    def _kill(self, name: str) -> None:
+        if process := self._processes.get(name):
+            self._owner.log.warning("actor %s (pid %d) overstayed its deadline: killed", name, process.process.pid)
+            signal.pidfd_send_signal(process.pidfd, signal.SIGKILL)
+
+
+def _newest_child_pid(owner: TreeActor) -> int:
+    """Return the pid of the child actor that was created last; Thespian has no public way to ask."""
+    return int(owner._myRef._child_procs[-1].childProc.pid)  # noqa: SLF001 - see above
+
+
+class GaveUpError(Exception):
+    """A supervisor could not keep its actors within the permitted intensity; its own end is the escalation."""

@@ -1,0 +1,93 @@
+"""What the tree shows of itself: plain data that status, tree and the launcher's lines are rendered from.
+
+Times are seconds since the epoch, because whoever reads them may be another process.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from quaestor_actors.core.lifecycle import Member
+from quaestor_actors.core.tree import Child
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberView:
+    """One member as people see it."""
+
+    member: str
+    state: str
+    reason: str
+    since: float
+    pid: int | None
+    host: str
+    port: int | None
+    restarts: int
+    incarnation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActorView:
+    """One actor as people see it."""
+
+    name: str
+    parent: str | None
+    state: str
+    reason: str
+    since: float
+    pid: int | None
+    restarts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocationView:
+    """One location of the balancer as people see it."""
+
+    service: str
+    address: str
+    state: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeView:
+    """A whole cluster as people see it."""
+
+    cluster: str
+    launcher_pid: int
+    actors: tuple[ActorView, ...]
+    members: tuple[MemberView, ...]
+    balancer_address: str | None
+
+
+def _epoch(monotonic_s: float) -> float:
+    return time.time() - (time.monotonic() - monotonic_s)
+
+
+def of_member(member: Member, host: str) -> MemberView:
+    """Return the view of a member."""
+    return MemberView(
+        member=member.member_id,
+        state=member.state.value,
+        reason=member.reason,
+        since=_epoch(member.since),
+        pid=member.process.pid if member.process else None,
+        host=host,
+        port=member.port,
+        restarts=member.restarts,
+        incarnation=member.incarnation,
+    )
+
+
+def of_child(child: Child, parent: str) -> ActorView:
+    """Return the view of an actor, as its parent knows it."""
+    return ActorView(
+        name=child.spec.name,
+        parent=parent,
+        state=child.state.value,
+        reason=child.reason,
+        since=_epoch(child.since),
+        pid=child.pid,
+        restarts=max(0, child.incarnation - 1),
+    )

@@ -1,0 +1,234 @@
+"""The balancer's own gRPC server: discovery, health and reflection.
+
+It answers from what it is given, without a call to anybody, so an answer takes as long as an empty gRPC call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from enum import StrEnum
+from typing import Any, Protocol
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from quaestor_actors.adapters.listen import addresses_to_bind
+from quaestor_actors.adapters.tls import server_credentials
+from quaestor_actors.core.location import Location
+from quaestor_actors.core.spec import BALANCER_SERVICE, BalancerSpec
+from quaestor_actors.errors import ConflictError
+from quaestor_actors.rpc import service_discovery_pb2, service_discovery_pb2_grpc
+
+MAX_NAME_LENGTH = 1024
+"""Longest scope and service name in a request, in characters."""
+
+_SERVER_OPTIONS = (
+    # Two servers on one port by mistake would each get half of the clients.
+    ("grpc.so_reuseport", 0),
+    # The largest sensible request is two names and a number.
+    ("grpc.max_receive_message_length", 65_536),
+)
+
+_FULL_SERVICE_NAME = service_discovery_pb2.DESCRIPTOR.services_by_name["ServiceDiscoveryGrpc"].full_name
+_HEALTH_SERVICE_NAME = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+
+
+class FrontendState(StrEnum):
+    """What the frontend says about itself in health checks: serving, or not."""
+
+    WAITING = "waiting"
+    """It listens; the first view is not there yet."""
+    SERVING = "serving"
+    DRAINING = "draining"
+    """Answers in flight are finished, new requests refused."""
+
+
+class Discovery(Protocol):
+    """Whoever knows the locations. Called on the loop for each request; must not block."""
+
+    def discover(self, *, scope: str, service_name: str, max_count: int) -> Sequence[Location]:
+        """Return usable locations in random order; all if `max_count` is 0."""
+        ...
+
+    def discover_top(self, *, scope: str, service_name: str, max_count: int) -> Sequence[Location]:
+        """Return usable locations, best first; all if `max_count` is 0."""
+        ...
+
+
+class Frontend:
+    """The server. All methods belong on the loop."""
+
+    def __init__(self, *, spec: BalancerSpec, discovery: Discovery) -> None:
+        """Prepare; `start` listens."""
+        self._spec = spec
+        self._discovery = _DiscoveryService(discovery)
+        self._health = _HealthService()
+        self._server: grpc.aio.Server | None = None
+
+    @property
+    def state(self) -> FrontendState:
+        """What health checks are answered. May be read from any thread."""
+        return self._health.state
+
+    @property
+    def requests_answered(self) -> int:
+        """Discovery requests answered so far. May be read from any thread."""
+        return self._discovery.answered
+
+    async def start(self) -> int:
+        """Listen on exactly the spec's host and port, and return the port.
+
+        Raises:
+            ConflictError: The port is taken.
+            ConfigError: The certificate is unusable.
+            OperationError: The host name or the port cannot be used.
+        """
+        credentials = server_credentials(self._spec)
+        addresses = addresses_to_bind(self._spec.host_name, self._spec.port)
+        server = grpc.aio.server(options=_SERVER_OPTIONS)
+        service_discovery_pb2_grpc.add_ServiceDiscoveryGrpcServicer_to_server(self._discovery, server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        names = (_FULL_SERVICE_NAME, _HEALTH_SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, server)
+        ports = [_bind(server, address, credentials) for address in addresses]
+        await server.start()
+        self._server = server
+        return ports[0]
+
+    def set_serving(self) -> None:
+        """Answer health checks with SERVING from now on, unless the end has begun."""
+        if self.state is FrontendState.WAITING:
+            self._health.enter(FrontendState.SERVING)
+
+    async def drain(self, grace_s: float) -> None:
+        """Say NOT_SERVING, take no new requests, and return when those in flight are answered.
+
+        Args:
+            grace_s: What is still open after this time is cut off.
+        """
+        self._health.enter(FrontendState.DRAINING)
+        if self._server is not None:
+            await self._server.stop(grace_s)
+            self._server = None
+
+
+class _DiscoveryService(service_discovery_pb2_grpc.ServiceDiscoveryGrpcServicer):
+    """Translates between the wire and `Discovery`."""
+
+    def __init__(self, discovery: Discovery) -> None:
+        self._discovery = discovery
+        self.answered = 0
+
+    async def DiscoverServices(  # noqa: N802 - the name of the rpc
+        self,
+        request: service_discovery_pb2.DiscoverServicesRequest,
+        context: grpc.aio.ServicerContext[Any, Any],
+    ) -> service_discovery_pb2.DiscoverServicesResponse:
+        fault = _fault(request)
+        if fault is not None:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, fault)
+        return self._response(
+            self._discovery.discover(
+                scope=request.scope, service_name=request.service_name, max_count=request.max_count
+            )
+        )
+
+    async def DiscoverTopServices(  # noqa: N802 - the name of the rpc
+        self,
+        request: service_discovery_pb2.DiscoverServicesRequest,
+        context: grpc.aio.ServicerContext[Any, Any],
+    ) -> service_discovery_pb2.DiscoverServicesResponse:
+        fault = _fault(request)
+        if fault is not None:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, fault)
+        return self._response(
+            self._discovery.discover_top(
+                scope=request.scope, service_name=request.service_name, max_count=request.max_count
+            )
+        )
+
+    def _response(self, locations: Sequence[Location]) -> service_discovery_pb2.DiscoverServicesResponse:
+        self.answered += 1
+        return service_discovery_pb2.DiscoverServicesResponse(
+            service_locations=[
+                service_discovery_pb2.ServiceLocationMsg(
+                    scope=location.scope,
+                    service_name=location.service_name,
+                    host_name=location.host_name,
+                    port=location.port,
+                )
+                for location in locations
+            ]
+        )
+
+
+class _HealthService(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # grpc_health has no types
+    """`grpc.health.v1.Health` of the frontend.
+
+    Our own and not grpc_health's, because its streams write under a lock, where one client that does not read
+    could hold up every change, and because they never end by themselves, so a drain would always take the
+    whole grace.
+    """
+
+    def __init__(self) -> None:
+        self.state = FrontendState.WAITING
+        self._changed = asyncio.Event()
+
+    def enter(self, state: FrontendState) -> None:
+        """Change the state and tell all streams."""
+        self.state = state
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def Check(  # noqa: N802 - the name of the rpc
+        self, request: health_pb2.HealthCheckRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> health_pb2.HealthCheckResponse:
+        status = self._status(request.service)
+        if status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "the service is unknown")
+        return health_pb2.HealthCheckResponse(status=status)
+
+    async def Watch(  # noqa: N802 - the name of the rpc
+        self, request: health_pb2.HealthCheckRequest, _context: grpc.aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
+        last = None
+        while self.state is not FrontendState.DRAINING:
+            changed = self._changed
+            status = self._status(request.service)
+            if status != last:
+                yield health_pb2.HealthCheckResponse(status=status)
+            last = status
+            await changed.wait()
+        yield health_pb2.HealthCheckResponse(status=self._status(request.service))
+
+    def _status(self, service: str) -> int:
+        if service not in {"", BALANCER_SERVICE, _FULL_SERVICE_NAME}:
+            name = "SERVICE_UNKNOWN"
+        elif self.state is FrontendState.SERVING:
+            name = "SERVING"
+        else:
+            name = "NOT_SERVING"
+        return int(health_pb2.HealthCheckResponse.ServingStatus.Value(name))
+
+
+def _fault(request: service_discovery_pb2.DiscoverServicesRequest) -> str | None:
+    """Return what is wrong with a request, or None."""
+    if request.max_count < 0:
+        return f"max_count must be 0 (all) or more, got {request.max_count}"
+    if len(request.scope) > MAX_NAME_LENGTH:
+        return f"scope must be at most {MAX_NAME_LENGTH} characters, got {len(request.scope)}"
+    if len(request.service_name) > MAX_NAME_LENGTH:
+        return f"service_name must be at most {MAX_NAME_LENGTH} characters, got {len(request.service_name)}"
+    return None
+
+
+def _bind(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None) -> int:
+    try:
+        if credentials is None:
+            return server.add_insecure_port(address)
+        return server.add_secure_port(address, credentials)
+    except RuntimeError as error:
+        # Free a moment ago, so somebody was faster.
+        raise ConflictError(f"{address} is taken by another process") from error

@@ -1,0 +1,258 @@
+"""One connection to one server, and what the server says about its health over it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from quaestor_actors.core.lifecycle import Health
+
+FIRST_POLL_S = 0.05
+"""A server without `Watch` that does not serve yet is asked again after this time, then after twice as long,
+..."""
+
+_CHANNEL_OPTIONS = (
+    # A new connection for each link: a shared one would share its reconnect back-off, too.
+    ("grpc.use_local_subchannel_pool", 1),
+    # We decide ourselves when to try again.
+    ("grpc.enable_retries", 0),
+    # Members and locations are neighbours; a proxy of the environment is for other traffic.
+    ("grpc.enable_http_proxy", 0),
+    # Verdicts and load reports are tiny, whatever a faulty peer sends.
+    ("grpc.max_receive_message_length", 65_536),
+)
+
+_WATCH_REFUSED = frozenset(
+    {
+        grpc.StatusCode.UNIMPLEMENTED,
+        grpc.StatusCode.NOT_FOUND,
+        grpc.StatusCode.PERMISSION_DENIED,
+        grpc.StatusCode.UNAUTHENTICATED,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthTarget:
+    """What is to be watched."""
+
+    address: str
+    """`host:port`."""
+    service_names: tuple[str, ...] = ()
+    """All must serve; none means the server as a whole (`""`)."""
+    credentials: grpc.ChannelCredentials | None = None
+    """None means plain text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthTiming:
+    """How often and how patiently servers are asked. All in seconds."""
+
+    response_timeout_s: float
+    """Deadline of a `Check`; a server that does not answer within it hangs."""
+    heartbeat_interval_s: float
+    """Period of the `Check` that finds a hung server although nothing breaks."""
+    check_interval_s: float = 1.0
+    """Period of the `Check` that stands in for `Watch` where a server has none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceHealth:
+    """The verdict on one service of a server."""
+
+    service_name: str
+    health: Health
+    detail: str
+    """For people."""
+
+
+class _Disconnected(Exception):  # noqa: N818 - it ends a session, which is no error
+    """The connection is gone; the link has taken note of why."""
+
+
+class HealthLink:
+    """Keeps one connection to a target for ever, and its latest verdicts. Lives on one asyncio loop."""
+
+    def __init__(
+        self,
+        *,
+        target: HealthTarget,
+        timing: HealthTiming,
+        pause: Callable[[float], float],
+        changed: Callable[[], None],
+    ) -> None:
+        """Prepare the link; `run` works it.
+
+        Args:
+            target: What is to be watched.
+            timing: How often and how patiently.
+            pause: Given for how long the target has been away, how long to wait before the next try.
+            changed: Called whenever `verdicts` may have changed.
+        """
+        self.channel: grpc.aio.Channel | None = None
+        """The present connection, for other calls to the same server."""
+        self._target = target
+        self._names = target.service_names or ("",)
+        self._timing = timing
+        self._pause = pause
+        self._changed = changed
+        self._answers: dict[str, ServiceHealth] = {}
+        self._lost: str | None = None
+        self._lost_at: float | None = None
+        self._is_silent = False
+        self._is_dropped = False
+
+    def drop(self) -> None:
+        """Let `run` end at its next step; to be followed by the cancellation of its task."""
+        self._is_dropped = True
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether there is no working connection, and no first answer on a new one."""
+        return self._lost is not None
+
+    @property
+    def verdicts(self) -> tuple[ServiceHealth, ...]:
+        """The verdict on each service, in the target's order; empty until all are known."""
+        if self._lost is not None:
+            return self._all(Health.UNREACHABLE, self._lost)
+        if self._is_silent:
+            return self._all(Health.TIMEOUT, f"no answer within {self._timing.response_timeout_s:g} s")
+        if len(self._answers) < len(self._names):
+            return ()
+        return tuple(self._answers[name] for name in self._names)
+
+    async def run(self) -> None:
+        """Connect, listen until the connection is lost, and again, until dropped and cancelled."""
+        loop = asyncio.get_running_loop()
+        # A task group that is cancelled while a task of it fails forgets the cancellation: hence the flag.
+        while not self._is_dropped:
+            await self._session()
+            if self._lost_at is None:
+                self._lost_at = loop.time()
+            await asyncio.sleep(self._pause(loop.time() - self._lost_at))
+
+    async def _session(self) -> None:
+        self._answers.clear()
+        self._is_silent = False
+        channel = _open(self._target)
+        self.channel = channel
+        stub = health_pb2_grpc.HealthStub(channel)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for name in self._names:
+                    tasks.create_task(self._follow(stub, name))
+                tasks.create_task(self._beat(stub))
+                tasks.create_task(self._await_loss(channel))
+        except* _Disconnected:
+            pass  # `_disconnected` has told everybody.
+        finally:
+            self.channel = None
+            await channel.close()
+
+    async def _follow(self, stub: Any, name: str) -> None:  # noqa: ANN401 - grpc_health has no types
+        call = stub.Watch(health_pb2.HealthCheckRequest(service=name))
+        try:
+            async for response in call:
+                self._heard(_judge(name, response.status))
+        except grpc.aio.AioRpcError as error:
+            if error.code() not in _WATCH_REFUSED:
+                raise self._disconnected(error.details()) from error
+        else:
+            raise self._disconnected("the server ended the health watch")
+        await self._poll(stub, name)
+
+    async def _poll(self, stub: Any, name: str) -> None:  # noqa: ANN401 - grpc_health has no types
+        interval = FIRST_POLL_S
+        while True:
+            verdict = await self._check(stub, name)
+            if verdict is not None:
+                self._heard(verdict)
+            serves = verdict is not None and verdict.health is Health.SERVING
+            interval = self._timing.check_interval_s if serves else interval * 2
+            await asyncio.sleep(min(interval, self._timing.check_interval_s))
+
+    async def _beat(self, stub: Any) -> None:  # noqa: ANN401 - grpc_health has no types
+        while True:
+            if await self._check(stub, self._names[0]) is None:
+                continue  # A `Check` that met its deadline has taken its time already.
+            self._alive()
+            await asyncio.sleep(self._timing.heartbeat_interval_s)
+
+    async def _check(self, stub: Any, name: str) -> ServiceHealth | None:  # noqa: ANN401 - as above
+        """Return the verdict, or None if there was no answer in time."""
+        request = health_pb2.HealthCheckRequest(service=name)
+        try:
+            response = await stub.Check(request, timeout=self._timing.response_timeout_s)
+        except grpc.aio.AioRpcError as error:
+            match error.code():
+                case grpc.StatusCode.UNAVAILABLE:
+                    raise self._disconnected(error.details()) from error
+                case grpc.StatusCode.DEADLINE_EXCEEDED:
+                    self._is_silent = True
+                    self._changed()
+                    return None
+                case grpc.StatusCode.NOT_FOUND:
+                    return _judge(name, health_pb2.HealthCheckResponse.SERVICE_UNKNOWN)
+                case grpc.StatusCode.UNIMPLEMENTED:
+                    detail = "the server does not implement grpc.health.v1.Health"
+                case code:
+                    detail = f"the health check failed: {code.name}: {error.details()}"
+            return ServiceHealth(service_name=name, health=Health.NOT_SERVING, detail=detail)
+        return _judge(name, response.status)
+
+    async def _await_loss(self, channel: grpc.aio.Channel) -> None:
+        """End the session when the connection breaks; a server without `Watch` has no stream to break."""
+        state = channel.get_state(try_to_connect=True)
+        while state is not grpc.ChannelConnectivity.READY:
+            await channel.wait_for_state_change(state)
+            state = channel.get_state()
+        while state is grpc.ChannelConnectivity.READY:
+            await channel.wait_for_state_change(state)
+            state = channel.get_state()
+        raise self._disconnected("closed by the server")
+
+    def _heard(self, verdict: ServiceHealth) -> None:
+        self._answers[verdict.service_name] = verdict
+        self._alive()
+
+    def _alive(self) -> None:
+        self._is_silent = False
+        self._lost = None
+        self._lost_at = None
+        self._changed()
+
+    def _disconnected(self, details: str | None) -> _Disconnected:
+        # gRPC's text is a chain of causes; the last one is what a person can act on.
+        cause = (details or "no reason given").rsplit(": ", maxsplit=1)[-1]
+        self._lost = f"no connection to {self._target.address}: {cause}"
+        self._changed()
+        return _Disconnected(cause)
+
+    def _all(self, health: Health, detail: str) -> tuple[ServiceHealth, ...]:
+        return tuple(ServiceHealth(service_name=name, health=health, detail=detail) for name in self._names)
+
+
+def _open(target: HealthTarget) -> grpc.aio.Channel:
+    if target.credentials is None:
+        return grpc.aio.insecure_channel(target.address, options=_CHANNEL_OPTIONS)
+    return grpc.aio.secure_channel(target.address, target.credentials, options=_CHANNEL_OPTIONS)
+
+
+def _judge(service_name: str, status: int) -> ServiceHealth:
+    subject = f'service "{service_name}"' if service_name else "the server"
+    match status:
+        case health_pb2.HealthCheckResponse.SERVING:
+            health, detail = Health.SERVING, "serving"
+        case health_pb2.HealthCheckResponse.SERVICE_UNKNOWN:
+            health, detail = Health.NOT_SERVING, f"{subject} is unknown to the server"
+        case health_pb2.HealthCheckResponse.NOT_SERVING:
+            health, detail = Health.NOT_SERVING, f"{subject} says NOT_SERVING"
+        case _:
+            health, detail = Health.NOT_SERVING, f"{subject} has the health status {status}"
+    return ServiceHealth(service_name=service_name, health=health, detail=detail)

@@ -1,0 +1,1 @@
+"""The `quaestor` command: the launcher, the operator's commands, and pure renderers of what they show."""

@@ -1,0 +1,101 @@
+"""The `quaestor` command and its two older names; each verb is in a module of its own, imported when used."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+from quaestor_actors.cli.exit_codes import ExitCode, exit_code
+from quaestor_actors.errors import QuaestorError
+
+COMMANDS = {
+    "cluster": ("quaestor_actors.cli.launch", "cluster", "Run a cluster in the foreground until Ctrl+C."),
+    "load-balancer": (
+        "quaestor_actors.cli.launch",
+        "load_balancer",
+        "Run only the balancer, for services that somebody else runs.",
+    ),
+    "check": ("quaestor_actors.cli.check", "check", "Check the configuration and start nothing."),
+    "status": ("quaestor_actors.cli.inspect", "status", "Show the members of a running cluster."),
+    "tree": ("quaestor_actors.cli.inspect", "tree", "Show the actors and members of a running cluster."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module only when that command is used, so that help comes at once."""
+
+    def list_commands(self, _context: click.Context) -> list[str]:
+        """Return the verbs in the order in which a user meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, _context: click.Context, name: str) -> click.Command | None:
+        """Import and return one verb."""
+        if name not in COMMANDS:
+            return None
+        module, attribute, _ = COMMANDS[name]
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the verbs without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, _, text) in COMMANDS.items()])
+
+
+def _version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's signature
+    if not wanted:
+        return
+    # Reading the metadata takes a while and only this option needs it.
+    metadata = importlib.import_module("importlib.metadata")
+    click.echo(f"quaestor {metadata.version('quaestor-actors')}")
+    context.exit()
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
+def quaestor() -> None:
+    """Keep gRPC services running, healthy and balanced.
+
+    \b
+    Try it:
+      quaestor cluster -c conf     run the sample: four workers and a balancer
+      quaestor status              see them, from another terminal
+    """  # noqa: D301 - \b is click's mark for text that is not to be wrapped
+
+
+def _run(command: Callable[..., Any], arguments: Sequence[str]) -> None:
+    """Run one command; every error of ours becomes one message and its exit code."""
+    if not sys.platform.startswith("linux"):
+        click.echo("quaestor: needs Linux (pidfd, /proc, signals to process groups); nothing was started", err=True)
+        sys.exit(ExitCode.FAILED)
+    try:
+        sys.exit(command(list(arguments), prog_name="quaestor", standalone_mode=False) or ExitCode.OK)
+    except QuaestorError as error:
+        click.echo(f"quaestor: {error}" if "\n" not in str(error) else str(error), err=True)
+        sys.exit(exit_code(error))
+    except click.exceptions.Exit as ended:
+        sys.exit(ended.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(ExitCode.USAGE)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(128 + 2)
+
+
+def main() -> None:
+    """Entry point of `quaestor`."""
+    _run(quaestor.main, sys.argv[1:])
+
+
+def main_cluster() -> None:
+    """Entry point of `quaestor-cluster`, the original's name for `quaestor cluster`."""
+    _run(quaestor.main, ["cluster", *sys.argv[1:]])
+
+
+def main_load_balancer() -> None:
+    """Entry point of `quaestor-loadbalancer`, the original's name for `quaestor load-balancer`."""
+    _run(quaestor.main, ["load-balancer", *sys.argv[1:]])

@@ -1,0 +1,127 @@
+"""From what the tree shows to text and JSON: pure functions, data in, text out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from quaestor_actors.actors.view import ActorView, MemberView, TreeView
+
+SCHEMA_VERSION = 1
+SECONDS_PER_MINUTE = 60
+SECONDS_PER_HOUR = 3600
+SECONDS_PER_DAY = 86400
+
+
+def age(seconds: float) -> str:
+    """Return a duration the way people say it: `9s`, `3m12s`, `3h12m`, `2d4h`."""
+    whole = max(0, int(seconds))
+    if whole < SECONDS_PER_MINUTE:
+        return f"{whole}s"
+    if whole < SECONDS_PER_HOUR:
+        return f"{whole // SECONDS_PER_MINUTE}m{whole % SECONDS_PER_MINUTE:02d}s"
+    if whole < SECONDS_PER_DAY:
+        return f"{whole // SECONDS_PER_HOUR}h{whole % SECONDS_PER_HOUR // SECONDS_PER_MINUTE:02d}m"
+    return f"{whole // SECONDS_PER_DAY}d{whole % SECONDS_PER_DAY // SECONDS_PER_HOUR}h"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return left-aligned columns, two spaces apart; the last column is as long as it is."""
+    lines = [tuple(header), *(tuple(row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header) - 1)]
+    return "\n".join(
+        "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[-1]]).rstrip()
+        for line in lines
+    )
+
+
+def words(state: str) -> str:
+    """Return a state's name as people read it."""
+    return state.replace("_", " ")
+
+
+def status_text(tree: TreeView, now: float) -> str:
+    """Return the summary line and the table of members."""
+    serving = sum(member.state == "serving" for member in tree.members)
+    balancer = f", balancer on {tree.balancer_address}" if tree.balancer_address else ""
+    head = f"cluster {tree.cluster}: {serving}/{len(tree.members)} members serving{balancer}"
+    if not tree.members:
+        return head
+    rows = (_member_row(member, now) for member in sorted(tree.members, key=_natural))
+    return f"{head}\n\n{table(('MEMBER', 'STATE', 'SINCE', 'PID', 'PORT', 'RESTARTS', 'WHY'), rows)}"
+
+
+def _natural(member: MemberView) -> tuple[str, int]:
+    agent, _, number = member.member.rpartition("/")
+    return agent, int(number)
+
+
+def _member_row(member: MemberView, now: float) -> tuple[str, ...]:
+    return (
+        member.member,
+        words(member.state),
+        age(now - member.since),
+        "-" if member.pid is None else str(member.pid),
+        "-" if member.port is None else str(member.port),
+        str(member.restarts),
+        member.reason,
+    )
+
+
+def tree_text(tree: TreeView, now: float) -> str:
+    """Return the tree as it is: launcher, actors below their parents, members below their agents."""
+    lines = [f"launcher  pid {tree.launcher_pid}"]
+    roots = [actor for actor in tree.actors if actor.parent is None]
+    for root in roots:
+        lines.extend(_branch(tree, root, now, "", last=True))
+    return "\n".join(lines)
+
+
+def _branch(tree: TreeView, actor: ActorView, now: float, indent: str, *, last: bool) -> list[str]:
+    joint, below = ("└─ ", "   ") if last else ("├─ ", "│  ")
+    lines = [f"{indent}{joint}{_actor_line(actor, now)}"]
+    actors = [child for child in tree.actors if child.parent == actor.name]
+    agent = actor.name.removeprefix("agent/") if actor.name.startswith("agent/") else None
+    members = [m for m in sorted(tree.members, key=_natural) if m.member.rpartition("/")[0] == agent]
+    count = len(actors) + len(members)
+    for position, child in enumerate(actors, start=1):
+        lines.extend(_branch(tree, child, now, indent + below, last=position == count))
+    for position, member in enumerate(members, start=len(actors) + 1):
+        joint = "└─ " if position == count else "├─ "
+        lines.append(f"{indent}{below}{joint}{_member_line(member, now)}")
+    return lines
+
+
+def _actor_line(actor: ActorView, now: float) -> str:
+    pid = "" if actor.pid is None else f", pid {actor.pid}"
+    restarts = f", {actor.restarts} restarts" if actor.restarts else ""
+    return f"{actor.name}  {words(actor.state)} {age(now - actor.since)}{pid}{restarts}"
+
+
+def _member_line(member: MemberView, now: float) -> str:
+    pid = "" if member.pid is None else f", pid {member.pid}"
+    port = "" if member.port is None else f", port {member.port}"
+    return f"{member.member}  {words(member.state)} {age(now - member.since)}{pid}{port} (process)"
+
+
+def _timestamps(document: dict[str, Any], now: float) -> dict[str, Any]:
+    since = document.pop("since")
+    document["since"] = datetime.fromtimestamp(since, UTC).isoformat(timespec="milliseconds")
+    document["for_s"] = round(max(0.0, now - since), 3)
+    return document
+
+
+def tree_json(tree: TreeView, now: float) -> str:
+    """Return everything as one JSON document; fields are only ever added within a version."""
+    document = {
+        "version": SCHEMA_VERSION,
+        "cluster": tree.cluster,
+        "launcher_pid": tree.launcher_pid,
+        "balancer_address": tree.balancer_address,
+        "members": [_timestamps(asdict(member), now) for member in sorted(tree.members, key=_natural)],
+        "actors": [_timestamps(asdict(actor), now) for actor in tree.actors],
+    }
+    return json.dumps(document, indent=2)

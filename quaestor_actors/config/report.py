@@ -1,0 +1,61 @@
+"""Collects what there is to say about one configuration file, each line with its place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from quaestor_actors.config.loaded import PendingKey
+from quaestor_actors.errors import ConfigFault
+
+if TYPE_CHECKING:
+    import yaml
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A spot in a file and what it is called there; line and column are 1-based, 0 means the whole file."""
+
+    line: int = 0
+    column: int = 0
+    path: str = ""
+
+    def named(self, path: str) -> Place:
+        """Return the same spot under another name."""
+        return replace(self, path=path)
+
+
+def place_of(node: yaml.Node, path: str) -> Place:
+    """Return where a YAML node starts."""
+    return Place(line=node.start_mark.line + 1, column=node.start_mark.column + 1, path=path)
+
+
+@dataclass(slots=True, kw_only=True)
+class Report:
+    """Everything found in one file so far; reading goes on after a fault, so that all come out at once."""
+
+    file: str
+    faults: list[ConfigFault] = field(default_factory=list)
+    pending: list[PendingKey] = field(default_factory=list)
+    warnings: list[tuple[int, int, str]] = field(default_factory=list)
+
+    def fault(self, place: Place, message: str) -> None:
+        """Add something that makes the file unusable."""
+        self.faults.append(
+            ConfigFault(
+                file=self.file, line=place.line, column=place.column, path=place.path, message=message
+            )
+        )
+
+    def not_in_effect(self, place: Place, message: str) -> None:
+        """Add a key that is understood and kept, and does nothing yet."""
+        self.pending.append(
+            PendingKey(
+                file=self.file, line=place.line, column=place.column, path=place.path, message=message
+            )
+        )
+
+    def warn(self, place: Place, message: str) -> None:
+        """Add something that is allowed and may surprise."""
+        text = f"{self.file}:{place.line}:{place.column}: {place.path}: {message}"
+        self.warnings.append((place.line, place.column, text))

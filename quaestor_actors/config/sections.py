@@ -1,0 +1,164 @@
+"""From a YAML mapping to validated keys that still know their places.
+
+A wrong value is reported and then left out, so that the rules between values can still be checked on the rest and
+all faults come out at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+import yaml
+from pydantic import ValidationError
+
+from quaestor_actors.config.report import Place, Report, place_of
+from quaestor_actors.config.schema import Keys
+from quaestor_actors.config.wording import sentence, unknown_key
+from quaestor_actors.config.yaml_values import Value, described, is_null, plain_value, shown
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+KeysT = TypeVar("KeysT", bound=Keys)
+
+_AS_WRITTEN: Final = frozenset({"environmentVariables", "commandLineArguments"})
+"""Keys whose values are text even where they look like a number or a boolean."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One key of a mapping and its value."""
+
+    key: Place
+    value: Place
+    node: yaml.Node
+
+    def item(self, index: int) -> Place:
+        """Return the place of an item of a list."""
+        return place_of(self.node.value[index], f"{self.value.path}[{index}]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section(Generic[KeysT]):
+    """A mapping of the file that has been read."""
+
+    keys: KeysT
+    """Defaults where nothing, or something wrong, was given."""
+    entries: dict[str, Entry]
+    """What was given, right or wrong, by the keys' proper names; not what was given as nothing."""
+    broken: frozenset[str]
+    """Keys with something wrong; rules that need them cannot be checked."""
+    place: Place
+    """Of the mapping itself, or of what stands where it is missing."""
+
+    def place_of(self, key: str) -> Place:
+        """Return the place of a key's value, or of the mapping when it is not given."""
+        return self.entries[key].value if key in self.entries else self.place
+
+    def path_of(self, key: str) -> str:
+        """Return how a key of this mapping is called in messages."""
+        return joined(self.place.path, key)
+
+
+def joined(path: str, key: str) -> str:
+    """Return the path of a key below a path."""
+    return f"{path}.{shown(key)}" if path else shown(key)
+
+
+def read_entries(
+    node: yaml.Node, known: tuple[str, ...] | None, *, report: Report, path: str
+) -> dict[str, Entry]:
+    """Return the entries of a mapping by their proper names, and report the keys that are wrong.
+
+    Args:
+        node: what should be a mapping.
+        known: the keys that there are; they compare case-insensitively. None: any key.
+        report: takes the faults.
+        path: what the mapping is called.
+    """
+    if not isinstance(node, yaml.MappingNode):
+        report.fault(place_of(node, path), f"expected a mapping, found {described(node)}")
+        return {}
+    proper = {name.lower(): name for name in known or ()}
+    entries: dict[str, Entry] = {}
+    first_lines: dict[str, int] = {}
+    for key_node, value_node in node.value:
+        if not isinstance(key_node, yaml.ScalarNode):
+            report.fault(place_of(key_node, path), f"expected text as the key, found {described(key_node)}")
+            continue
+        text: str = key_node.value
+        key = place_of(key_node, joined(path, text))
+        if text.lower() in first_lines:
+            report.fault(key, f"the key is there already, in line {first_lines[text.lower()]}")
+            continue
+        first_lines[text.lower()] = key.line
+        if known is not None and text.lower() not in proper:
+            report.fault(key, unknown_key(text, known))
+            continue
+        value = place_of(value_node, key.path)
+        entries[proper.get(text.lower(), text)] = Entry(key=key, value=value, node=value_node)
+    return entries
+
+
+def read_section(
+    node: yaml.Node | None, kind: type[KeysT], *, report: Report, place: Place
+) -> Section[KeysT]:
+    """Read a mapping of a known kind; a node of None reads as a mapping without keys."""
+    entries = {} if node is None else read_entries(node, kind.names(), report=report, path=place.path)
+    # A key with nothing after the colon is as good as absent.
+    entries = {key: entry for key, entry in entries.items() if not is_null(entry.node)}
+    values = {key: plain_value(entry.node, as_written=key in _AS_WRITTEN) for key, entry in entries.items()}
+    broken = _repeated_variables(entries, report) | _complain(kind, values, entries=entries, report=report)
+    usable = {key: value for key, value in values.items() if key not in broken}
+    return Section(keys=kind.model_validate(usable), entries=entries, broken=broken, place=place)
+
+
+def _repeated_variables(entries: dict[str, Entry], report: Report) -> frozenset[str]:
+    """Report variables given twice; their names, unlike keys, differ by case."""
+    variables = entries.get("environmentVariables")
+    if variables is None or not isinstance(variables.node, yaml.MappingNode):
+        return frozenset()
+    before = len(report.faults)
+    first_lines: dict[str, int] = {}
+    for key_node, _ in variables.node.value:
+        place = place_of(key_node, variables.value.path)
+        if not isinstance(key_node, yaml.ScalarNode):
+            report.fault(place, f"expected text as the key, found {described(key_node)}")
+            continue
+        place = place.named(joined(place.path, key_node.value))
+        if key_node.value in first_lines:
+            report.fault(place, f"the variable is there already, in line {first_lines[key_node.value]}")
+        first_lines.setdefault(key_node.value, place.line)
+    return frozenset({"environmentVariables"}) if len(report.faults) > before else frozenset()
+
+
+def _complain(
+    kind: type[KeysT], values: dict[str, Value], *, entries: dict[str, Entry], report: Report
+) -> frozenset[str]:
+    try:
+        kind.model_validate(values)
+    except ValidationError as errors:
+        # The links to pydantic's documentation are no help to whoever edits a YAML file.
+        details = errors.errors(include_url=False)
+    else:
+        return frozenset()
+    for error in details:
+        place, node = _spot(entries[str(error["loc"][0])], error)
+        report.fault(place, sentence(error, node))
+    return frozenset(str(error["loc"][0]) for error in details)
+
+
+def _spot(entry: Entry, error: ErrorDetails) -> tuple[Place, yaml.Node]:
+    """Follow the error's location through the nodes."""
+    place, node = entry.value, entry.node
+    of_key = error["loc"][2:] == ("[key]",)
+    for step in error["loc"][1:2]:
+        if isinstance(step, int):
+            node = node.value[step]
+            place = place_of(node, f"{place.path}[{step}]")
+        elif isinstance(node, yaml.MappingNode):
+            found = [pair for pair in node.value if getattr(pair[0], "value", None) == step]
+            node = found[0][0 if of_key else 1]
+            place = place_of(node, joined(place.path, step))
+    return place, node

@@ -1,0 +1,35 @@
+"""Where a service can be reached, as the registry holds it and the balancer hands it out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Location:
+    """One address that offers one service. Two locations are the same if all fields are equal."""
+
+    scope: str = ""
+    """Partition of the registry; compared exactly, empty in clusters of the original."""
+    service_name: str
+    host_name: str
+    port: int
+    use_tls: bool = False
+
+    @property
+    def address(self) -> str:
+        """`host:port`, as a gRPC target."""
+        return f"{self.host_name}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """A location together with the incarnation that offers it.
+
+    A replacement of a dead process offers the same location under a new incarnation. Whoever holds a connection
+    to the old process must drop it then, rather than wait for a reconnect back-off.
+    """
+
+    location: Location
+    incarnation: int = 0
+    """0 for a location that nobody of ours started."""

@@ -1,0 +1,1 @@
+"""Generated gRPC stubs of the protocols in protos/; regenerate with `make protos`."""

@@ -1,0 +1,77 @@
+"""Talking to actors from outside: send, receive, ask; and sleep on messages and file descriptors at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from thespian.actors import ActorAddress, ActorSystem, WatchMessage
+from thespian.system import isInternalActorSystemMessage
+from thespian.system.transport import ReceiveEnvelope
+
+from quaestor_actors.system.transport import SealedTCPTransport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadyFds:
+    """Some of the watched descriptors are readable."""
+
+    fds: tuple[int, ...]
+
+
+class Connection:
+    """This process's own endpoint of an actor system. For one thread."""
+
+    def __init__(self, system: ActorSystem) -> None:
+        """Use the endpoint that came with starting or attaching."""
+        self._base = system._systemBase  # noqa: SLF001 - Thespian's public calls cannot watch descriptors
+
+    def send(self, address: ActorAddress, message: object) -> None:
+        """Send a message and return when it was delivered or cannot be."""
+        self._base.tell(address, message)
+
+    def receive(self, timeout_s: float | None, *, watch_fds: Iterable[int] = ()) -> Any:
+        """Return the next message, ReadyFds, or None when the time is over (None: wait for ever)."""
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        self._base.transport.set_watch(list(watch_fds))
+        while True:
+            left = None if deadline is None else timedelta(seconds=max(0.0, deadline - time.monotonic()))
+            envelope = self._base._run_transport(left)  # noqa: SLF001 - see above
+            if isinstance(envelope, ReceiveEnvelope):
+                message = envelope.message
+                if isinstance(message, WatchMessage):
+                    return ReadyFds(fds=tuple(message.ready))
+                if not isInternalActorSystemMessage(message):
+                    return message
+            elif deadline is not None and time.monotonic() >= deadline:
+                return None
+
+    def ask(
+        self, address: ActorAddress, message: object, *, timeout_s: float, match: Callable[[Any], bool]
+    ) -> Any:
+        """Send a message and return the first answer that matches, or None when the time is over."""
+        deadline = time.monotonic() + timeout_s
+        self.send(address, message)
+        while (left := deadline - time.monotonic()) > 0:
+            answer = self.receive(left)
+            if answer is not None and match(answer):
+                return answer
+        return None
+
+    @staticmethod
+    def address_of(text: str) -> ActorAddress:
+        """Return the address that `format_address` wrote."""
+        return SealedTCPTransport.getAddressFromString(text)
+
+    def close(self) -> None:
+        """Give the endpoint up."""
+        self._base.transport.close()
+
+
+def format_address(address: ActorAddress) -> str:
+    """Return an address as `host:port`, for another process of this machine."""
+    host, port = address.addressDetails.sockname[:2]
+    return f"{host}:{port}"

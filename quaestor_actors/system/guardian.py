@@ -1,0 +1,257 @@
+"""The guardian: starts the actor system and the root actor, and keeps both until it is told to stop.
+
+It is no actor. It holds the cluster's lock, is the subreaper of everything it started, sleeps until a signal, a
+message or the end of one of its two charges, and replaces both when one ends unexpectedly. Members do not notice:
+the new tree adopts them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from thespian.actors import ActorSystem
+
+from quaestor_actors.actors.base import Crashed, Identity, Ready, Stop, Stopped
+from quaestor_actors.actors.root import Changed, RootSupervisor, StartRoot
+from quaestor_actors.adapters import processes, runtime_directory
+from quaestor_actors.adapters.processes import WatchedProcess
+from quaestor_actors.adapters.runtime_directory import LauncherLock, SystemRecord
+from quaestor_actors.core.lifecycle import ProcessId
+from quaestor_actors.core.spec import ClusterSpec
+from quaestor_actors.core.tree import Intensity
+from quaestor_actors.errors import ConflictError, OperationError
+from quaestor_actors.system import base, transport
+from quaestor_actors.system.connection import Connection, ReadyFds, format_address
+from quaestor_actors.system.cookie import COOKIE_VARIABLE, load_or_create_cookie
+from quaestor_actors.system.parentage import adopt_orphans
+from quaestor_actors.system.signals import SignalPipe, reap_orphans
+
+ADMIN_PID_NAME = "admin.pid"
+STOP_MARGIN_S = 15.0
+"""What the tree may need beyond the members' own deadline to stop."""
+EXIT_DEADLINE_S = 2.0
+STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+
+
+class Outcome(StrEnum):
+    """Why a tree ended."""
+
+    STOPPED = "stopped"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Where the guardian tells what happens, for people."""
+
+    changed: Callable[[Changed], None]
+    said: Callable[[str], None]
+
+
+class Guardian:
+    """Runs one cluster until SIGTERM or SIGINT; `run` blocks and returns the exit code."""
+
+    def __init__(self, spec: ClusterSpec, *, environ: Mapping[str, str], report: Report) -> None:
+        """Take the cluster to run and the environment that its members inherit."""
+        self._spec = spec
+        self._environ = dict(environ)
+        self._report = report
+        base_directory = runtime_directory.make_private(runtime_directory.base_directory(environ))
+        self._directory = runtime_directory.make_private(base_directory / spec.name)
+        self._logs = runtime_directory.make_private(runtime_directory.log_directory(environ, spec.name))
+        self._stop_at: float | None = None
+        self._incarnation = 0
+        self._admin: WatchedProcess | None = None
+        self._root: WatchedProcess | None = None
+
+    def run(self) -> int:
+        """Run the cluster; return 0 after an orderly stop, 1 when the tree cannot be kept.
+
+        Raises:
+            ConflictError: another launcher runs this cluster.
+            OperationError: the actor system cannot be started.
+        """
+        lock = LauncherLock(self._directory, self._spec.name)
+        try:
+            self._prepare()
+            with SignalPipe() as signals:
+                return self._keep(signals)
+        finally:
+            lock.release()
+
+    def _prepare(self) -> None:
+        cookie = load_or_create_cookie(self._directory / "cookie")
+        self._environ.pop(COOKIE_VARIABLE, None)
+        suffix = self._environ.get("QUAESTOR_LOGFILE_SUFFIX", "")
+        transport.configure(
+            cookie=cookie,
+            title=f"quaestor: {self._spec.name}",
+            log_path=self._logs / f"system{suffix}.log",
+            pid_path=self._directory / ADMIN_PID_NAME,
+        )
+        adopt_orphans()
+        patience_s = EXIT_DEADLINE_S if self._end_leftover() else 0.0
+        balancer = self._spec.balancer
+        if balancer is not None and not _comes_free(balancer.host_name, balancer.port, patience_s):
+            raise ConflictError(
+                f"the balancer's port {balancer.port} is taken by {processes.holder_of(balancer.port)}: end that "
+                "process, or set another port in quaestor.loadbalancer.config.yml"
+            )
+
+    def _end_leftover(self) -> bool:
+        """End the actor system that a killed launcher left behind; its members live on and are adopted."""
+        leftover = self._open_admin()
+        if leftover is None:
+            return False
+        self._report.said(f"taking over from a launcher that was killed (actor system pid {leftover.process.pid})")
+        _kill_and_wait(leftover)
+        return True
+
+    def _open_admin(self) -> WatchedProcess | None:
+        try:
+            pid, ticks = (self._directory / ADMIN_PID_NAME).read_text(encoding="ascii").split()
+            process = ProcessId(pid=int(pid), start_ticks=int(ticks))
+        except (FileNotFoundError, ValueError):
+            return None
+        return processes.watch(process)
+
+    def _keep(self, signals: SignalPipe) -> int:
+        intensity = Intensity(limit=5, period_s=60.0)
+        restarts: list[float] = []
+        while self._run_tree(signals) is Outcome.LOST:
+            if self._stop_at is not None:
+                self._report.said("the tree ended before it had stopped everything")
+                return 1
+            now = time.monotonic()
+            restarts = [*(at for at in restarts if at > now - intensity.period_s), now]
+            if len(restarts) > intensity.limit:
+                self._report.said(f"giving up: the tree ended {len(restarts)} times in {intensity.period_s:g} s")
+                return 1
+        return 0
+
+    def _run_tree(self, signals: SignalPipe) -> Outcome:
+        self._incarnation += 1
+        # What exists now is shared with every actor; the collector need not touch it there.
+        gc.collect()
+        gc.freeze()
+        port = processes.free_port("127.0.0.1")
+        system = base.start_system(port)
+        self._admin = self._open_admin()
+        if self._admin is None:
+            raise OperationError("the actor system ended while it was starting; its log is in " + str(self._logs))
+        connection = Connection(system)
+        try:
+            self._start_root(system, connection)
+            outcome = self._attend(signals, connection, port)
+        finally:
+            (self._directory / runtime_directory.SYSTEM_NAME).unlink(missing_ok=True)
+            self._end_system(system, orderly=self._stop_at is not None)
+            connection.close()
+        return outcome
+
+    def _start_root(self, system: ActorSystem, connection: Connection) -> None:
+        root = system.createActor(RootSupervisor)
+        connection.send(
+            root,
+            StartRoot(
+                identity=Identity(cluster=self._spec.name, name="root", incarnation=self._incarnation),
+                spec=self._spec,
+                launcher_pid=os.getpid(),
+                environment=tuple(sorted(self._environ.items())),
+                state_directory=self._directory,
+                log_directory=self._logs,
+            ),
+        )
+        self._root_address = root
+        if self._stop_at is not None:
+            connection.send(root, Stop())
+
+    def _attend(self, signals: SignalPipe, connection: Connection, port: int) -> Outcome:
+        """Sleep until something happens, until the tree has stopped or one of the two charges has ended."""
+        assert self._admin is not None  # noqa: S101 - set by the caller
+        fds = [signals.fd, self._admin.pidfd]
+        while True:
+            timeout_s = None if self._stop_at is None else max(0.0, self._stop_at - time.monotonic())
+            match connection.receive(timeout_s, watch_fds=fds):
+                case ReadyFds(fds=ready):
+                    if lost := self._lost(ready):
+                        self._report.said(f"the {lost} ended unexpectedly: starting the tree again")
+                        return Outcome.LOST
+                    self._handle_signals(signals.read(), connection)
+                case Ready(pid=pid):
+                    self._root = processes.watch_child(pid)
+                    fds.append(self._root.pidfd)
+                    self._publish(port)
+                case Changed() as change:
+                    self._report.changed(change)
+                case Crashed(reason=reason):
+                    self._report.said(f"the root actor crashed: {reason}")
+                case Stopped():
+                    return Outcome.STOPPED
+                case None:
+                    self._report.said("the tree did not stop in time and is killed")
+                    return Outcome.LOST
+
+    def _publish(self, port: int) -> None:
+        runtime_directory.write_system_record(
+            self._directory,
+            SystemRecord(
+                launcher_pid=os.getpid(), admin_port=port, root_address=format_address(self._root_address)
+            ),
+        )
+
+    def _lost(self, ready: tuple[int, ...]) -> str | None:
+        if self._admin is not None and self._admin.pidfd in ready:
+            return "actor system"
+        if self._root is not None and self._root.pidfd in ready:
+            return "root actor"
+        return None
+
+    def _handle_signals(self, numbers: set[signal.Signals], connection: Connection) -> None:
+        reap_orphans()
+        asked = numbers & STOP_SIGNALS
+        if not asked:
+            return
+        again = self._stop_at is not None
+        self._stop_at = time.monotonic() + (STOP_MARGIN_S if again else self._spec.shutdown_deadline_s + STOP_MARGIN_S)
+        name = min(asked).name
+        self._report.said(f"{name} again: ending members at once" if again else f"{name}: stopping")
+        connection.send(self._root_address, Stop(force=again))
+
+    def _end_system(self, system: ActorSystem, *, orderly: bool) -> None:
+        if self._root is not None:
+            processes.forget(self._root)
+            self._root = None
+        if self._admin is None:
+            return
+        if orderly:
+            system.shutdown()
+        _kill_and_wait(self._admin)
+        self._admin = None
+        (self._directory / ADMIN_PID_NAME).unlink(missing_ok=True)
+        reap_orphans()
+
+
+def _kill_and_wait(watched: WatchedProcess) -> None:
+    """End a process that has had its chance to end by itself, and wait until it has."""
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(watched.pidfd, signal.SIGKILL)
+    processes.wait(watched, timeout_s=EXIT_DEADLINE_S)
+    processes.forget(watched)
+
+
+def _comes_free(host: str, port: int, patience_s: float) -> bool:
+    """Return whether a port is free, or becomes so within the time in which a killed tree's actors end."""
+    give_up_at = time.monotonic() + patience_s
+    while processes.port_in_use(host, port):
+        if time.monotonic() >= give_up_at:
+            return False
+        time.sleep(0.01)
+    return True

@@ -1,0 +1,254 @@
+"""Thespian's TCP transport, hardened: it binds one address, and unpickles nothing that was not sealed with the cookie.
+
+The stock transport listens on all interfaces, unpickles every byte it gets, dies of a negative length and of a flood
+of half-open connections, and lets actors outlive their parents. Everything that differs is in this module.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from setproctitle import setproctitle
+from thespian.actors import ActorAddress
+from thespian.system import logdirector, multiprocCommon
+from thespian.system.transport import IPBase, ReceiveEnvelope, SendStatus, TCPTransport as stock
+from thespian.system.utilis import thesplog_control
+
+from quaestor_actors.adapters.processes import start_ticks
+from quaestor_actors.system.frames import FrameBuffer, MalformedFrameError, to_wire
+from quaestor_actors.system.parentage import die_with_parent
+from quaestor_actors.system.sealing import TAG_BYTES, Kind, Opened, RejectedFrameError, Sealer
+
+LOOPBACK = "127.0.0.1"
+MAX_UNFINISHED = 64
+"""Connections that have not delivered a whole frame; beyond this the oldest goes."""
+
+UNFINISHED_PERIOD = timedelta(seconds=5)
+"""How long a frame may take to arrive."""
+
+COMPLAINT_PERIOD_S = 1.0
+
+log = logging.getLogger("transport")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What every endpoint of this process and of its forked children goes by."""
+
+    cookie: bytes
+    title: str
+    log_path: Path | None
+    pid_path: Path | None
+
+
+_settings: Settings | None = None
+
+
+def configure(
+    *, cookie: bytes, title: str = "", log_path: Path | None = None, pid_path: Path | None = None
+) -> None:
+    """Set what endpoints go by, once and before anything starts; forked actors inherit it.
+
+    Args:
+        cookie: Whoever has it may speak to this system's actors.
+        title: How the actor system's processes are called in ps, in front of what each of them is.
+        log_path: Where the actor system's standard output and error go; None leaves them alone.
+        pid_path: Where the actor system's administrator writes its pid and start time.
+    """
+    global _settings  # noqa: PLW0603 - Thespian makes endpoints itself, in forked processes, without arguments of ours
+    _settings = Settings(cookie=cookie, title=title, log_path=log_path, pid_path=pid_path)
+    # Thespian asks this variable before it tries to find "its" address by a look at the routes.
+    os.environ["THESPIAN_BASE_IPADDR"] = LOOPBACK
+    # Its own log would otherwise be a file of a fixed name in a folder that everybody can write.
+    if log_path is None:
+        thesplog_control(logging.ERROR, False, 0)  # noqa: FBT003 - Thespian's signature
+    else:
+        os.environ["THESPLOG_FILE"] = str(log_path.with_name("thespian.log"))
+
+
+def _patch_thespian() -> None:
+    """Replace what Thespian reaches through its modules, where no subclass can stand in."""
+    # The address it advertises is the address it binds; stock binds the empty one, which is all interfaces.
+    IPBase.IPActorAddress.bindArgs = property(lambda self: (self.sockname,))
+    # Every connection's buffer, also those made deep inside the run loop: strict, and without unpickling.
+    stock.ReceiveBuffer = FrameBuffer
+    # Seven minutes would let anybody hold connections open.
+    stock.MAX_INCOMING_SOCKET_PERIOD = UNFINISHED_PERIOD
+    # People look for the project's name in ps, and for what a process does.
+    multiprocCommon.setProcName = logdirector.setProcName = _set_title
+
+
+def _set_title(name: str, _address: ActorAddress) -> None:
+    if _settings is not None:
+        setproctitle(f"{_settings.title}: {'actor system' if name == 'MultiProcAdmin' else name}")
+
+
+_patch_thespian()
+
+
+def _seal_name(address: ActorAddress) -> bytes:
+    """Return what a frame's destination is authenticated by."""
+    host, port = address.addressDetails.sockname[:2]
+    return f"{host}:{port}".encode()
+
+
+class SealedTCPTransport(stock.TCPTransport):  # type: ignore[misc]  # Thespian has no type information
+    """The transport of every endpoint: administrator, logger, actors, and whoever talks to them from outside."""
+
+    def __init__(self, kind: Any, *args: Any) -> None:
+        """Open an endpoint, in the process that will use it. The arguments are Thespian's."""
+        if _settings is None:
+            raise RuntimeError("configure() the transport before anything starts")
+        if isinstance(kind, stock.TCPEndpoint):
+            _settle_in(_settings, is_admin=kind.args[1] is not None)
+        self._sealer = Sealer(_settings.cookie)
+        self._complained_at = 0.0
+        super().__init__(kind, *args)
+        self._name = _seal_name(self.myAddress)
+
+    def external_transport_clone(self) -> SealedTCPTransport:
+        """Return another endpoint of this process; stock would return one of the stock class."""
+        return SealedTCPTransport(stock.ExternalTransportCopy(), self._adminAddr, self.txOnly, False)  # noqa: FBT003 - Thespian's signature
+
+    def serializer(self, intent: Any) -> bytes:
+        """Return a message as it goes on the wire: pickled, sealed for its destination, framed."""
+        payload = pickle.dumps((self.myAddress, intent.message))
+        return to_wire(self._sealer.seal(Kind.DATA, payload, _seal_name(intent.targetAddr)))
+
+    # Receiving
+
+    def _acceptNewIncoming(self) -> None:  # noqa: N802 - Thespian's name
+        unfinished = self._incomingSockets
+        while len(unfinished) >= MAX_UNFINISHED:
+            oldest = min(unfinished, key=lambda fileno: unfinished[fileno]._expires._time_to_quit)  # noqa: SLF001 - no public way
+            unfinished.pop(oldest).close()
+        super()._acceptNewIncoming()
+
+    def _handlePossibleIncoming(self, incoming: Any, fileno: int, *args: Any, **kwargs: Any) -> Any:  # noqa: N802 - Thespian's name
+        if fileno == -1 and incoming._expires.view().expired():  # noqa: SLF001 - no public way
+            incoming.close()
+            return None
+        return super()._handlePossibleIncoming(incoming, fileno, *args, **kwargs)
+
+    def _addedDataToIncoming(  # noqa: N802 - Thespian's name
+        self, incoming: Any, skipFinish: bool = False, has_exclusive_flag: bool = False  # noqa: FBT001, FBT002, N803 - Thespian's signature
+    ) -> Any:
+        if not incoming.receivedAllData():
+            return incoming
+        frame, extra = incoming.data
+        sender = self._take(incoming.socket, frame, has_exclusive_flag=has_exclusive_flag)
+        if sender is None:
+            incoming.close()
+            return None
+        incoming.fromAddress = sender
+        if extra:
+            following = stock.TCPIncomingPersistent(sender, incoming.socket)
+            try:
+                following.addData(extra)
+            except MalformedFrameError as error:
+                self._complain(incoming.socket, error)
+                incoming.close()
+                return None
+            return self._addedDataToIncoming(following, skipFinish, has_exclusive_flag)
+        if not skipFinish:
+            self._finishIncoming(incoming, sender)
+        return None
+
+    def _take(self, connection: Any, frame: bytes, *, has_exclusive_flag: bool) -> ActorAddress | None:
+        """Open, acknowledge and deliver one message; return its sender, or None if it is not to be trusted."""
+        try:
+            opened = self._sealer.open(frame, self._name)
+            if opened.kind is not Kind.DATA:
+                raise RejectedFrameError("an acknowledgement where a message must stand")
+        except RejectedFrameError as error:
+            self._complain(connection, error)
+            return None
+        return self._deliver(connection, opened, has_exclusive_flag=has_exclusive_flag)
+
+    def _deliver(self, connection: Any, opened: Opened, *, has_exclusive_flag: bool) -> ActorAddress:
+        # Only here, behind the seal, is anything unpickled.
+        sender, message = pickle.loads(opened.payload)  # noqa: S301 - sealed with the cookie
+        ack = self._sealer.seal(Kind.ACK, opened.tag, _seal_name(sender))
+        try:
+            connection.send(to_wire(ack))
+        except ConnectionError as error:
+            # The sender will send again, and that is then acknowledged as a repetition.
+            log.info("the sender left before its acknowledgement: %s", error)
+        if not opened.is_repeated:
+            self._processReceivedEnvelope(ReceiveEnvelope(sender, message), has_exclusive_flag=has_exclusive_flag)
+        return sender
+
+    def _complain(self, connection: Any, error: Exception) -> None:
+        """Log what came from a stranger, at most once a second and without its content."""
+        now = time.monotonic()
+        if now < self._complained_at + COMPLAINT_PERIOD_S:
+            return
+        self._complained_at = now
+        try:
+            peer = connection.getpeername()
+        except OSError:
+            peer = "a peer that has left"
+        log.warning("refused a frame from %s: %s", peer, error)
+
+    # Sending
+
+    def _check_XMIT_4_done(self, intent: Any, received: bytes) -> bool:  # noqa: N802 - Thespian's name
+        """Take what came in answer to a message: its acknowledgement, or the peer's own message crossing ours."""
+        try:
+            intent.ackbuf.addMore(received or b"")
+            if not intent.ackbuf.isDone():
+                return True
+            frame, intent.extraRead = intent.ackbuf.completed()
+            opened = self._sealer.open(frame, self._name)
+        except (MalformedFrameError, RejectedFrameError) as error:
+            self._complain(intent.socket, error)
+            intent.extraRead = b""
+            return bool(self._finishIntent(intent, SendStatus.Failed))
+        if opened.kind is Kind.DATA:
+            self._deliver(intent.socket, opened, has_exclusive_flag=True)
+            following, intent.extraRead = intent.extraRead, b""
+            intent.ackbuf = FrameBuffer()
+            return self._check_XMIT_4_done(intent, following)
+        genuine = opened.kind is Kind.ACK and opened.payload == intent.serMsg[-TAG_BYTES:]
+        intent.result = SendStatus.Sent if genuine else SendStatus.BadPacket
+        intent.stage = self._XMITStepFinishCleanup
+        return bool(self._nextTransmitStep(intent))
+
+    def _nextTransmitStep(self, intent: Any) -> Any:  # noqa: N802 - Thespian's name
+        """Run one step of a transmission. One that raises has failed; stock would lose it, and its slot, for ever."""
+        try:
+            return getattr(self, f"_next_XMIT_{intent.stage}")(intent)
+        except Exception:
+            log.exception("a transmission to %s failed", intent.targetAddr)
+            return self._finishIntent(intent, SendStatus.Failed)
+
+
+def _settle_in(settings: Settings, *, is_admin: bool) -> None:
+    """Make a freshly forked process an actor's, or the administrator's."""
+    if not is_admin:
+        die_with_parent()
+        return
+    # What the launcher has open is not the actor system's: its endpoint, its locks' files, its pidfds.
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    if settings.log_path is not None:
+        # Nobody below may hold on to the terminal of whoever launched the cluster.
+        _point(0, os.open(os.devnull, os.O_RDONLY))
+        output = os.open(settings.log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        os.dup2(output, 1)
+        _point(2, output)
+    if settings.pid_path is not None:
+        temporary = settings.pid_path.with_suffix(".new")
+        temporary.write_text(f"{os.getpid()} {start_ticks(os.getpid())}", encoding="ascii")
+        temporary.replace(settings.pid_path)
+
+
+def _point(target: int, descriptor: int) -> None:
+    os.dup2(descriptor, target)
+    os.close(descriptor)

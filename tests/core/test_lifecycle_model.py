@@ -1,0 +1,140 @@
+"""A member under any order of facts, on time, late, twice or never: what must hold after each step."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from quaestor_actors.core import lifecycle
+from quaestor_actors.core.lifecycle import Health, Member, MemberState, ProcessId, Rules
+
+RULES = Rules(startup_deadline_s=8, response_timeout_s=5, shutdown_deadline_s=10, startup_retries=4)
+AT_REST = {MemberState.PENDING, MemberState.STOPPED, MemberState.FAILED}
+
+
+class MemberMachine(RuleBasedStateMachine):
+    """The world around one member: processes by incarnation, what is registered, and a clock."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.member = Member(member_id="Worker/1")
+        self.now = 0.0
+        self.live: set[int] = set()
+        self.registered: set[int] = set()
+        self.unanswered: list[int] = []
+        self.wanted = False
+
+    def tell(self, fact: lifecycle.Fact) -> None:
+        self.member, effects = lifecycle.decide(self.member, fact, self.now, RULES)
+        self.perform(effects)
+
+    def perform(self, effects: tuple[lifecycle.Effect, ...]) -> None:
+        for effect in effects:
+            match effect:
+                case lifecycle.Spawn():
+                    assert not self.live, "a second process while one lives"
+                    self.live.add(effect.incarnation)
+                    self.unanswered.append(effect.incarnation)
+                case lifecycle.Register():
+                    self.registered.add(effect.incarnation)
+                case lifecycle.Deregister():
+                    self.registered.discard(effect.incarnation)
+                case _:
+                    pass
+
+    @rule()
+    def start(self) -> None:
+        self.wanted = True
+        self.tell(lifecycle.StartRequested())
+
+    @rule(force=st.booleans())
+    def stop(self, force: bool) -> None:  # noqa: FBT001 - hypothesis passes by name
+        self.wanted = False
+        self.tell(lifecycle.StopRequested(force=force))
+
+    @precondition(lambda self: self.unanswered)
+    @rule(works=st.booleans())
+    def spawn_answers(self, works: bool) -> None:  # noqa: FBT001 - hypothesis passes by name
+        incarnation = self.unanswered.pop(0)
+        if works:
+            process = ProcessId(pid=1000 + incarnation, start_ticks=1)
+            self.tell(lifecycle.Spawned(incarnation=incarnation, process=process, port=5161))
+        else:
+            self.live.discard(incarnation)
+            self.tell(lifecycle.SpawnFailed(incarnation=incarnation, reason="no such file"))
+
+    @precondition(lambda self: self.live and not self.unanswered)
+    @rule()
+    def process_ends(self) -> None:
+        incarnation = self.live.pop()
+        self.tell(lifecycle.ProcessExited(incarnation=incarnation, reason="exited with code 1"))
+
+    @rule(age=st.integers(min_value=0, max_value=3), health=st.sampled_from(Health))
+    def verdict(self, age: int, health: Health) -> None:
+        fact = lifecycle.HealthReported(incarnation=self.member.incarnation - age, health=health, detail="")
+        # A prober speaks of a process only after it was started.
+        if not self.unanswered or age:
+            self.tell(fact)
+
+    @precondition(lambda self: self.member.incarnation > 1)
+    @rule()
+    def late_exit_of_an_older_process(self) -> None:
+        before = self.member
+        self.tell(lifecycle.ProcessExited(incarnation=self.member.incarnation - 1, reason="late"))
+        assert self.member == before
+
+    @rule(seconds=st.sampled_from([0.1, 1.0, 9.0, 40.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+        self.tell(lifecycle.DeadlinePassed())
+
+    @precondition(lambda self: not self.unanswered)
+    @rule()
+    def supervisor_dies_and_is_replaced(self) -> None:
+        alive = self.member.process is not None and self.member.incarnation in self.live
+        self.member, effects = lifecycle.resume(self.member, alive=alive, now=self.now, rules=RULES)
+        self.perform(effects)
+
+    @invariant()
+    def never_two_processes(self) -> None:
+        assert len(self.live) <= 1
+
+    @invariant()
+    def whatever_waits_has_a_wake_up(self) -> None:
+        waiting = {MemberState.STARTING, MemberState.STOPPING, MemberState.BACKING_OFF, MemberState.DEGRADED}
+        assert (self.member.state not in waiting) or self.member.deadline is not None
+
+    @invariant()
+    def only_a_serving_member_is_registered(self) -> None:
+        if self.member.state is MemberState.SERVING:
+            assert self.registered == {self.member.incarnation}
+        else:
+            assert not self.registered
+
+    @invariant()
+    def a_stopped_member_has_no_process(self) -> None:
+        if self.member.state in AT_REST:
+            assert not self.live
+
+    @invariant()
+    def every_state_has_a_reason(self) -> None:
+        assert self.member.reason
+
+    def teardown(self) -> None:
+        """Whatever happened before: asked to stop and left alone, the member comes to rest."""
+        self.wanted = False
+        self.tell(lifecycle.StopRequested())
+        while self.unanswered:
+            self.spawn_answers(works=True)
+        for _ in range(3):
+            self.now += 1000
+            self.tell(lifecycle.DeadlinePassed())
+            if self.live:
+                self.process_ends()
+        assert self.member.state in AT_REST
+        assert not self.live
+
+
+TestMember = MemberMachine.TestCase
+TestMember.settings = settings(max_examples=200, stateful_step_count=40, deadline=None, derandomize=True)
