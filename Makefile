@@ -10,7 +10,7 @@ TEST_READY := $(VENV)/.ready-test
 LINT_READY := $(VENV)/.ready-lint
 PROTOS_READY := $(VENV)/.ready-protos
 
-.PHONY: run test check lint protos clean
+.PHONY: help run test check lint protos clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -45,6 +45,24 @@ $(TEST_READY): $(RUN_READY)
 $(LINT_READY): $(TEST_READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group lint
 	touch $@
+
+PROTOS := $(notdir $(wildcard protos/*.proto))
+PROTO_VENV := $(VENV)/protos
+
+# The generator has a virtual environment of its own, because its protobuf is older than the one that is tested with.
+$(PROTOS_READY): $(RUN_READY)
+	$(PYTHON) -m venv $(PROTO_VENV)
+	$(PROTO_VENV)/bin/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
+	$(PROTO_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --group protos
+	touch $@
+
+protos: $(PROTOS_READY)  ## Generate the gRPC stubs anew
+	PATH="$(CURDIR)/$(PROTO_VENV)/bin:$$PATH" $(PROTO_VENV)/bin/python -m grpc_tools.protoc \
+	  -I quaestor_actors/rpc=protos --python_out=$(OUT) --grpc_python_out=$(OUT) --mypy_out=quiet:$(OUT) \
+	  --mypy_grpc_out=quiet:$(OUT) $(addprefix quaestor_actors/rpc/,$(PROTOS))
+
+# Where `make protos` writes; the test of the stubs has it write elsewhere and compares.
+OUT ?= .
 
 clean:  ## Remove everything that was made here
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

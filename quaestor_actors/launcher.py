@@ -1,10 +1,10 @@
 """Run a cluster from Python, without a configuration file.
 
-    from quaestor_actors.core.spec import AgentSpec, ClusterSpec
-    from quaestor_actors.launcher import run_cluster
+from quaestor_actors.core.spec import AgentSpec, ClusterSpec
+from quaestor_actors.launcher import run_cluster
 
-    spec = ClusterSpec(name="demo", agents=(AgentSpec(agent_type="Worker", executable="/opt/demo/worker"),))
-    raise SystemExit(run_cluster(spec))
+spec = ClusterSpec(name="demo", agents=(AgentSpec(agent_type="Worker", executable="/opt/demo/worker"),))
+raise SystemExit(run_cluster(spec))
 """
 
 from __future__ import annotations
@@ -49,15 +49,19 @@ class Narrator:
         self._whole()
 
     def _member(self, member: MemberView) -> None:
-        if self._states.get(member.member) == member.state:
-            return
+        before = self._states.get(member.member)
         self._states[member.member] = member.state
+        if member.state in {before, "pending"}:
+            return
         where = f"{member.host}:{member.port}, pid {member.pid}; " if member.state == "serving" else ""
         state = member.state.replace("_", " ")
         self._line(member.member, f"{state:{STATE_WIDTH}} {where}{member.reason}")
 
     def _location(self, location: LocationView) -> None:
-        self._line("balancer", f"{location.state:{STATE_WIDTH}} {location.service} at {location.address}: {location.detail}")
+        self._line(
+            "balancer",
+            f"{location.state:{STATE_WIDTH}} {location.service} at {location.address}: {location.detail}",
+        )
 
     def _actor(self, actor: ActorView) -> None:
         if actor.restarts and actor.state == "running":
@@ -74,9 +78,7 @@ class Narrator:
         print(f"{time.strftime('%H:%M:%S')} {who:{MEMBER_WIDTH}} {text}", file=self._stream, flush=True)
 
 
-def run_cluster(
-    spec: ClusterSpec, *, environ: Mapping[str, str] | None = None, stream: TextIO | None = None
-) -> int:
+def run_cluster(spec: ClusterSpec, *, environ: Mapping[str, str] | None = None, stream: TextIO | None = None) -> int:
     """Run a cluster in the foreground until SIGTERM or SIGINT; return the exit code.
 
     Members inherit `environ` (default: this process's). What happens is told on `stream` (default: stderr).

@@ -180,9 +180,7 @@ class AgentSupervisor(TreeActor):
         due = list(effects)
         while pending or due:
             while pending:
-                self._group, caused = group.decide(
-                    self._group, pending.popleft(), time.monotonic(), self._start.rules
-                )
+                self._group, caused = group.decide(self._group, pending.popleft(), time.monotonic(), self._start.rules)
                 due.extend(caused)
             self._save()
             for effect in due:
@@ -207,7 +205,8 @@ class AgentSupervisor(TreeActor):
             case lifecycle.StopProbe():
                 if self._prober is not None:
                     self.send(
-                        self._prober, UnwatchMember(member_id=effect.member_id, incarnation=effect.incarnation)
+                        self._prober,
+                        UnwatchMember(member_id=effect.member_id, incarnation=effect.incarnation),
                     )
             case lifecycle.Register():
                 self._tell_registry(Register, effect)
@@ -286,9 +285,7 @@ class AgentSupervisor(TreeActor):
             return ()
         return tuple(
             Registration(
-                location=Location(
-                    service_name=name, host_name=spec.host_name, port=port, use_tls=spec.use_tls
-                ),
+                location=Location(service_name=name, host_name=spec.host_name, port=port, use_tls=spec.use_tls),
                 incarnation=incarnation,
             )
             for name in spec.service_names

@@ -86,9 +86,7 @@ class Children:
                 self._apply(tree.ChildReady(name=identity.name, incarnation=identity.incarnation, pid=pid))
                 self._on_ready(identity.name, sender)
             case Crashed(identity=identity, reason=reason):
-                self._apply(
-                    tree.ChildCrashed(name=identity.name, incarnation=identity.incarnation, reason=reason)
-                )
+                self._apply(tree.ChildCrashed(name=identity.name, incarnation=identity.incarnation, reason=reason))
             case Stopped(identity=identity):
                 self._apply(tree.ChildStopped(name=identity.name, incarnation=identity.incarnation))
             case ChildActorExited():

@@ -91,9 +91,7 @@ class ProberActor(TreeActor):
         self._loop.start()
         self._health = HealthWatch(
             loop=self._loop,
-            timing=HealthTiming(
-                response_timeout_s=message.timeout_s, heartbeat_interval_s=message.interval_s
-            ),
+            timing=HealthTiming(response_timeout_s=message.timeout_s, heartbeat_interval_s=message.interval_s),
             on_report=self._heard.post,
         )
         self.send(sender, Ready(identity=self.identity, pid=os.getpid()))

@@ -107,7 +107,10 @@ class RootSupervisor(TreeActor):
         self._agents = {
             f"agent/{agent.agent_type}": agent for agent in message.spec.agents if not agent.is_builtin_balancer
         }
-        plans = [self._registry_plan(), *(self._agent_plan(name, agent) for name, agent in self._agents.items())]
+        plans = [
+            self._registry_plan(),
+            *(self._agent_plan(name, agent) for name, agent in self._agents.items()),
+        ]
         if message.spec.balancer is not None:
             plans.append(self._plan(BALANCER, BalancerActor, stop_rank=0, first=self._first_message_of_balancer))
         self._children = Children(
@@ -140,9 +143,7 @@ class RootSupervisor(TreeActor):
 
     def _first_message_of_balancer(self, incarnation: int) -> StartBalancer:
         assert self._start.spec.balancer is not None  # noqa: S101 - planned only if there is one
-        return StartBalancer(
-            identity=self._child_identity(BALANCER, incarnation), spec=self._start.spec.balancer
-        )
+        return StartBalancer(identity=self._child_identity(BALANCER, incarnation), spec=self._start.spec.balancer)
 
     def _agent_plan(self, name: str, agent: AgentSpec) -> ChildPlan:
         spec = self._start.spec
@@ -232,9 +233,7 @@ def _differs(new: ActorView, old: ActorView | None) -> bool:
 
 def _static_registrations(agent: AgentSpec) -> tuple[Registration, ...]:
     return tuple(
-        Registration(
-            location=Location(service_name=name, host_name=agent.host_name, port=port, use_tls=agent.use_tls)
-        )
+        Registration(location=Location(service_name=name, host_name=agent.host_name, port=port, use_tls=agent.use_tls))
         for name in agent.service_names or (agent.agent_type,)
         for port in agent.ports
     )

@@ -7,7 +7,7 @@ requests never race.
 
 from __future__ import annotations
 
-import random  # noqa: TID251 - adapters own the random numbers
+import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import assert_never

@@ -110,8 +110,9 @@ class LoopThread:
             for task in self._tasks:
                 task.cancel()
             await asyncio.wait(list(self._tasks))
-        # What grpc.aio still has under way it would deliver to the next loop of this process, where it fails. It lets
-        # go of everything when its last channel and server are gone, and cancelled tasks hold them in cycles.
+        # What grpc.aio still has under way it would deliver to the next loop of this process, where it fails.
+        # It lets go of everything when its last channel and server are gone, and cancelled tasks hold them in
+        # cycles.
         gc.collect()
 
     def _stop(self) -> None:

@@ -16,6 +16,9 @@ FIRST_POLL_S = 0.05
 """A server without `Watch` that does not serve yet is asked again after this time, then after twice as long,
 ..."""
 
+HUNG_PAUSE_S = 0.02
+"""Before a hung server is asked again. A server may also answer DEADLINE_EXCEEDED itself, and at once."""
+
 _CHANNEL_OPTIONS = (
     # A new connection for each link: a shared one would share its reconnect back-off, too.
     ("grpc.use_local_subchannel_pool", 1),
@@ -155,7 +158,7 @@ class HealthLink:
             self.channel = None
             await channel.close()
 
-    async def _follow(self, stub: Any, name: str) -> None:  # noqa: ANN401 - grpc_health has no types
+    async def _follow(self, stub: Any, name: str) -> None:
         call = stub.Watch(health_pb2.HealthCheckRequest(service=name))
         try:
             async for response in call:
@@ -167,7 +170,7 @@ class HealthLink:
             raise self._disconnected("the server ended the health watch")
         await self._poll(stub, name)
 
-    async def _poll(self, stub: Any, name: str) -> None:  # noqa: ANN401 - grpc_health has no types
+    async def _poll(self, stub: Any, name: str) -> None:
         interval = FIRST_POLL_S
         while True:
             verdict = await self._check(stub, name)
@@ -177,14 +180,16 @@ class HealthLink:
             interval = self._timing.check_interval_s if serves else interval * 2
             await asyncio.sleep(min(interval, self._timing.check_interval_s))
 
-    async def _beat(self, stub: Any) -> None:  # noqa: ANN401 - grpc_health has no types
+    async def _beat(self, stub: Any) -> None:
         while True:
             if await self._check(stub, self._names[0]) is None:
-                continue  # A `Check` that met its deadline has taken its time already.
+                # To keep asking costs little, and so the server is back the moment it goes on.
+                await asyncio.sleep(HUNG_PAUSE_S)
+                continue
             self._alive()
             await asyncio.sleep(self._timing.heartbeat_interval_s)
 
-    async def _check(self, stub: Any, name: str) -> ServiceHealth | None:  # noqa: ANN401 - as above
+    async def _check(self, stub: Any, name: str) -> ServiceHealth | None:
         """Return the verdict, or None if there was no answer in time."""
         request = health_pb2.HealthCheckRequest(service=name)
         try:

@@ -28,6 +28,9 @@ BUSY_QUESTIONS_PER_S = 500
 IDLE_QUESTIONS_PER_S = 200
 """With more locations than a period allows at these rates, the period grows."""
 
+HUNG_PAUSE_S = 0.02
+"""Before a hung location is asked again. A server may also answer DEADLINE_EXCEEDED itself, and at once."""
+
 
 class LoadListener(Protocol):
     """Who wants to know the loads. Called on the loop."""
@@ -125,13 +128,19 @@ class LoadPoller:
         asked.question = self._loop.spawn(self._question(registration, asked))
 
     async def _question(self, registration: Registration, asked: _Asked) -> None:
-        self._listener.load_asked(registration)
-        try:
-            response = await asked.report_load(asked.request, timeout=self._response_timeout_s)
-        except grpc.aio.AioRpcError as error:
-            self._listener.load_failed(registration, self._reason(registration.location, error))
-            return
-        self._listener.load_reported(registration, _report(response))
+        while True:
+            self._listener.load_asked(registration)
+            try:
+                response = await asked.report_load(asked.request, timeout=self._response_timeout_s)
+            except grpc.aio.AioRpcError as error:
+                self._listener.load_failed(registration, self._reason(registration.location, error))
+                if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
+                    return
+            else:
+                self._listener.load_reported(registration, _report(response))
+                return
+            # It hangs. To keep asking costs little, and so it is back the moment it goes on.
+            await asyncio.sleep(HUNG_PAUSE_S)
 
     def _reason(self, location: Location, error: grpc.aio.AioRpcError) -> str:
         match error.code():

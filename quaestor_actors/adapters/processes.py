@@ -25,19 +25,6 @@ from quaestor_actors.errors import SpawnError
 MEMBER_VARIABLE = "QUAESTOR_MEMBER"
 """In every member's environment: who it is, for people and for a supervisor that lost its notes."""
 
-_open_pidfds: set[int] = set()
-
-
-def _close_inherited() -> None:
-    for descriptor in _open_pidfds:
-        os.close(descriptor)
-    _open_pidfds.clear()
-
-
-# A forked child actor must not hold descriptors of its parent's processes.
-os.register_at_fork(after_in_child=_close_inherited)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchedProcess:
     """A process and the descriptor that becomes readable when it ends."""
@@ -67,7 +54,6 @@ def watch(process: ProcessId) -> WatchedProcess | None:
     if start_ticks(process.pid) != process.start_ticks:
         os.close(pidfd)
         return None
-    _open_pidfds.add(pidfd)
     return WatchedProcess(process=process, pidfd=pidfd)
 
 
@@ -117,7 +103,6 @@ def spawn(
 def watch_child(pid: int) -> WatchedProcess:
     """Open a descriptor on a child that nobody has reaped yet, dead or alive."""
     pidfd = os.pidfd_open(pid)
-    _open_pidfds.add(pidfd)
     # The /proc entry of an unreaped child exists even when it has ended already.
     text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     ticks = int(text.rpartition(")")[2].split()[19])
@@ -151,7 +136,6 @@ def wait(watched: WatchedProcess, *, timeout_s: float) -> bool:
 
 def forget(watched: WatchedProcess) -> None:
     """Close the descriptor without waiting for the process."""
-    _open_pidfds.discard(watched.pidfd)
     os.close(watched.pidfd)
 
 
@@ -201,7 +185,7 @@ def holder_of(port: int) -> str:
     import psutil  # noqa: PLC0415
 
     for connection in psutil.net_connections("tcp"):
-        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
+        if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port:
             if connection.pid is None:
                 break
             return f"pid {connection.pid} ({psutil.Process(connection.pid).name()})"

@@ -20,11 +20,14 @@ from quaestor_actors.system.connection import Connection
 
 ANSWER_TIMEOUT_S = 3.0
 
-cluster_option = click.option(
-    "--cluster", "name", metavar="NAME", help="Which cluster, where more than one runs here."
-)
+cluster_option = click.option("--cluster", "name", metavar="NAME", help="Which cluster, where more than one runs here.")
 output_option = click.option(
-    "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Form of the output."
+    "-o",
+    "--output",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Form of the output.",
 )
 
 

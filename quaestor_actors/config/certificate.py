@@ -49,7 +49,7 @@ def _absolute(folder: Path, name: str | None) -> str:
 
 def _is_readable(file: str, name: str, *, section: Section[LoadBalancerKeys], report: Report) -> bool:
     place = section.place_of(name)
-    if not os.path.isfile(file):  # noqa: PTH113 - the paths are text here
+    if not os.path.isfile(file):  # noqa: PTH113 - Path's raises where a folder may not be entered
         report.fault(place, f"there is no file {file}")
         return False
     if not os.access(file, os.R_OK):
@@ -62,7 +62,7 @@ def _check_pair(certificate: str, key: str, *, section: Section[LoadBalancerKeys
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         # Without an answer of ours OpenSSL would ask the terminal for the password of an encrypted key.
-        context.load_cert_chain(certificate, key, password="")  # noqa: S106 - no password: that is the point
+        context.load_cert_chain(certificate, key, password="")
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
             report.fault(section.place_of("privateKeyFile"), f"{key} is not the key of {certificate}")

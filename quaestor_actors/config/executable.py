@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
 
 
 class ExecutableNotUsableError(Exception):
@@ -16,22 +19,20 @@ def find_executable(name: str, *, folders: Iterable[Path], search_path: str) -> 
     """Return the absolute path of the program; symbolic links in it are kept.
 
     Args:
-        name: an absolute path, or one relative to the folders; a bare name is looked up in the search path last.
+        name: an absolute path, or one relative to the folders; a bare name is at last looked up
+            in the search path.
         folders: where relative paths start, in order of precedence.
         search_path: like the variable PATH.
 
     Raises:
         ExecutableNotUsableError: found nowhere, or only as a file that cannot be executed and is no `.py`.
     """
-    absolute = os.path.isabs(name)
-    candidates = [name] if absolute else [os.path.join(folder, name) for folder in folders]  # noqa: PTH118 - Path would drop a trailing dot
+    absolute = name.startswith(os.sep)
+    candidates = [name] if absolute else [str(folder / name) for folder in folders]
     candidates = list(dict.fromkeys(os.path.abspath(candidate) for candidate in candidates))  # noqa: PTH100 - resolve() would follow links
     unusable = ""
     for candidate in candidates:
-        try:
-            is_file = os.path.isfile(candidate)  # noqa: PTH113 - the paths are text here
-        except ValueError:
-            is_file = False
+        is_file = os.path.isfile(candidate)  # noqa: PTH113 - Path's raises where a folder may not be entered
         if is_file and (os.access(candidate, os.X_OK) or candidate.endswith(".py")):
             return candidate
         unusable = unusable or (candidate if is_file else "")

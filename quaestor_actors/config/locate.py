@@ -1,7 +1,8 @@
-"""Where the configuration files are: named by the user, installed with the package, or in the current folder."""
+"""Where the configuration files are: in a folder the user names, with the defaults, or in the current."""
 
 from __future__ import annotations
 
+import os
 import sysconfig
 from pathlib import Path
 
@@ -23,9 +24,7 @@ def default_config_directory() -> Path:
     return Path(sysconfig.get_path("data")) / "share" / "quaestor-actors" / "conf"
 
 
-def find_config_directory(
-    explicit: Path | None, file_name: str, *, cwd: Path, defaults: Path | None = None
-) -> Path:
+def find_config_directory(explicit: Path | None, file_name: str, *, cwd: Path, defaults: Path | None = None) -> Path:
     """Return the first folder that has the file.
 
     Args:
@@ -44,7 +43,7 @@ def find_config_directory(
     for folder in searched:
         # A dangling link or a folder of that name is found too: the loader then says what is wrong with it.
         candidate = folder / file_name
-        if candidate.exists() or candidate.is_symlink():
+        if os.path.lexists(candidate):
             return folder
     places = " or ".join(str(folder) for folder in searched)
     fault = ConfigFault(

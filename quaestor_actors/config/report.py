@@ -42,20 +42,20 @@ class Report:
     def fault(self, place: Place, message: str) -> None:
         """Add something that makes the file unusable."""
         self.faults.append(
-            ConfigFault(
-                file=self.file, line=place.line, column=place.column, path=place.path, message=message
-            )
+            ConfigFault(file=self.file, line=place.line, column=place.column, path=place.path, message=message)
         )
 
     def not_in_effect(self, place: Place, message: str) -> None:
         """Add a key that is understood and kept, and does nothing yet."""
         self.pending.append(
-            PendingKey(
-                file=self.file, line=place.line, column=place.column, path=place.path, message=message
-            )
+            PendingKey(file=self.file, line=place.line, column=place.column, path=place.path, message=message)
         )
 
     def warn(self, place: Place, message: str) -> None:
         """Add something that is allowed and may surprise."""
         text = f"{self.file}:{place.line}:{place.column}: {place.path}: {message}"
         self.warnings.append((place.line, place.column, text))
+
+    def warning_lines(self) -> tuple[str, ...]:
+        """Return the warnings in file order."""
+        return tuple(text for _, _, text in sorted(self.warnings))

@@ -1,14 +1,13 @@
-"""The keys of both files, their types, defaults and the rules that concern one value alone (CONTRACT of the files).
+"""The keys of both files: their types, their defaults, and the rules that concern one value alone.
 
-These models live only between YAML and the frozen specs of `quaestor_actors.core.spec`. Every key has a default here:
-that a required one is missing is found by the checks, which know its place.
+These models live only between YAML and the frozen specs of `quaestor_actors.core.spec`. Every key has a
+default: that a required one is missing is found by the checks, which know its place.
 """
 
 from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Annotated, Any
 
@@ -32,15 +31,18 @@ def _broken(sentence: str) -> PydanticCustomError:
     return PydanticCustomError("rule", "{sentence}", {"sentence": sentence})
 
 
-def _matching(pattern: str, expectation: str) -> Callable[[str], str]:
-    compiled = re.compile(pattern)
+def name_problem(text: str) -> str:
+    """Return what is wrong with the name of an agent or a cluster, or empty text. Names become file names."""
+    if re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}", text):
+        return ""
+    rule = "1 to 64 letters, digits, `.`, `_` or `-`, not starting with a dot"
+    return f"expected {rule}, found text '{shown(text)}'"
 
-    def check(text: str) -> str:
-        if not compiled.fullmatch(text):
-            raise _broken(f"expected {expectation}, found text '{shown(text)}'")
-        return text
 
-    return check
+def _name(text: str) -> str:
+    if problem := name_problem(text):
+        raise _broken(problem)
+    return text
 
 
 def _port(number: int) -> int:
@@ -102,22 +104,7 @@ Period = Annotated[float, Field(gt=0, le=_MAX_SECONDS, allow_inf_nan=False)]
 Port = Annotated[int, AfterValidator(_port)]
 HostName = Annotated[str, AfterValidator(_host_name)]
 FileName = Annotated[str, AfterValidator(_file_name)]
-ClusterName = Annotated[
-    str,
-    AfterValidator(
-        _matching(
-            r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}", "1 to 64 letters, digits, `.`, `_` or `-`, not starting with a dot"
-        )
-    ),
-]
-AgentType = Annotated[
-    str,
-    AfterValidator(
-        _matching(
-            r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}", "1 to 64 letters, digits, `.`, `_` or `-`, not starting with a dot"
-        )
-    ),
-]
+Name = Annotated[str, AfterValidator(_name)]
 
 
 class Keys(BaseModel):
@@ -138,7 +125,7 @@ class Keys(BaseModel):
 class ClusterKeys(Keys):
     """`clusterConfig`."""
 
-    name: ClusterName | None = None
+    name: Name | None = None
     heart_beat_interval_seconds: Period = 30.0
     member_response_time_out_seconds: Period = 5.0
     member_max_shutdown_time_seconds: Seconds = 45.0
@@ -148,7 +135,7 @@ class ClusterKeys(Keys):
 class AgentKeys(Keys):
     """One of `agents`, in either file."""
 
-    agent_type: AgentType | None = None
+    agent_type: Name | None = None
     executable_path: FileName | None = None
     command_line_arguments: Annotated[str, AfterValidator(_arguments)] = ""
     environment_variables: dict[Annotated[str, AfterValidator(_variable_name)], str] = Field(default_factory=dict)

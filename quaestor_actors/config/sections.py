@@ -1,6 +1,6 @@
 """From a YAML mapping to validated keys that still know their places.
 
-A wrong value is reported and then left out, so that the rules between values can still be checked on the rest and
+A wrong value is reported and then left out: the rules between values can still be checked on the rest, and
 all faults come out at once.
 """
 
@@ -66,9 +66,7 @@ def joined(path: str, key: str) -> str:
     return f"{path}.{shown(key)}" if path else shown(key)
 
 
-def read_entries(
-    node: yaml.Node, known: tuple[str, ...] | None, *, report: Report, path: str
-) -> dict[str, Entry]:
+def read_entries(node: yaml.Node, known: tuple[str, ...] | None, *, report: Report, path: str) -> dict[str, Entry]:
     """Return the entries of a mapping by their proper names, and report the keys that are wrong.
 
     Args:
@@ -101,9 +99,7 @@ def read_entries(
     return entries
 
 
-def read_section(
-    node: yaml.Node | None, kind: type[KeysT], *, report: Report, place: Place
-) -> Section[KeysT]:
+def read_section(node: yaml.Node | None, kind: type[KeysT], *, report: Report, place: Place) -> Section[KeysT]:
     """Read a mapping of a known kind; a node of None reads as a mapping without keys."""
     entries = {} if node is None else read_entries(node, kind.names(), report=report, path=place.path)
     # A key with nothing after the colon is as good as absent.

@@ -53,7 +53,7 @@ def _hint(kind: str, node: yaml.Node) -> str:
             return " (remove the quotes)"
         case "string_type" if isinstance(node, yaml.ScalarNode) and scalar_value(node) is None:
             return " (write '' for empty text)"
-        case "string_type" if isinstance(node, yaml.ScalarNode) or node.flow_style:
+        case "string_type" if isinstance(node, yaml.ScalarNode) or getattr(node, "flow_style", False):
             return " (put it in quotes)"
         case "tuple_type" if isinstance(node, yaml.ScalarNode):
             return f" (write [{shown(node.value)}])"

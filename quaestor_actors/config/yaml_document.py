@@ -1,6 +1,6 @@
 """From a file to YAML nodes: only safe machinery, bounded in size and depth, every failure with its place.
 
-Scalars stay unresolved (`PLAIN_TAG`), because PyYAML would read them by the rules of YAML 1.1, where `no` is false.
+Scalars stay unresolved (`PLAIN_TAG`): PyYAML would read them by the rules of YAML 1.1, where `no` is false.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ MAX_DEPTH: Final = 40
 MAX_EXPANDED_NODES: Final = 50_000
 """How many nodes a document may have once each alias stands for a copy of what it names."""
 
-_KNOWN_TAGS: Final = frozenset(
-    {PLAIN_TAG, "tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map"}
-)
+_STANDARD_TAGS: Final[dict[type[yaml.Node], str]] = {
+    yaml.ScalarNode: "tag:yaml.org,2002:str",
+    yaml.SequenceNode: "tag:yaml.org,2002:seq",
+    yaml.MappingNode: "tag:yaml.org,2002:map",
+}
 
 # PyYAML's wording on the left; the remedy, in terms of what the user sees, on the right.
 _REMEDIES: Final = (
@@ -52,18 +54,18 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            mark = self.peek_event().start_mark
-            raise yaml.composer.ComposerError(problem=f"nested deeper than {MAX_DEPTH} levels", problem_mark=mark)
+            problem = f"nested deeper than {MAX_DEPTH} levels"
+            raise yaml.composer.ComposerError(problem=problem, problem_mark=self.get_mark())
         node = super().compose_node(parent, index)
         self._depth -= 1
         return node
 
-    def resolve(
-        self, kind: type[yaml.Node], value: str | None, implicit: tuple[bool, bool] | bool | None
-    ) -> str:
-        if kind is yaml.ScalarNode and isinstance(implicit, tuple) and implicit[0]:
-            return PLAIN_TAG
-        return str(super().resolve(kind, value, (False, True)))
+    def resolve(self, kind: type[yaml.Node], value: str | None, implicit: object) -> str:  # noqa: ARG002 - overrides
+        match implicit:
+            case (True, _) if kind is yaml.ScalarNode:
+                return PLAIN_TAG
+            case _:
+                return _STANDARD_TAGS[kind]
 
 
 class _Mark(Protocol):
@@ -87,10 +89,10 @@ def read_document(file: Path, report: Report) -> yaml.Node | None:
 
 
 def _read(file: Path, report: Report) -> bytes | None:
-    if not file.exists():
-        report.fault(Place(), "there is no such file")
-        return None
     try:
+        if not file.exists():
+            report.fault(Place(), "there is no such file")
+            return None
         # Opening a pipe or a device could wait for ever.
         if not file.is_file():
             report.fault(Place(), "not a regular file")
@@ -185,7 +187,7 @@ def _is_sound(root: yaml.Node, report: Report) -> bool:
 
 
 def _check_node(node: yaml.Node, report: Report) -> None:
-    if node.tag not in _KNOWN_TAGS:
+    if node.tag not in {PLAIN_TAG, _STANDARD_TAGS[type(node)]}:
         report.fault(_marked(node.start_mark), "tags (`!...`) are not used here; remove it")
     if isinstance(node, yaml.ScalarNode) and re.search("[\0\ud800-\udfff]", node.value):
         report.fault(_marked(node.start_mark), "an escape for a character that no text can hold")

@@ -26,8 +26,8 @@ _SPECIAL: Final = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)", re.ASC
 _SHOWN: Final = 60
 
 
-def scalar_value(node: yaml.ScalarNode) -> Scalar:
-    """Return the value of a scalar: what its text says if it is plain, else the text."""
+def scalar_value(node: yaml.Node) -> Scalar:
+    """Return the value of a scalar node: what its text says if it is plain, else the text."""
     text: str = node.value
     if node.tag != PLAIN_TAG:
         return text
@@ -35,6 +35,10 @@ def scalar_value(node: yaml.ScalarNode) -> Scalar:
         return None
     if text in _TRUE or text in _FALSE:
         return text in _TRUE
+    return _number_or_text(text)
+
+
+def _number_or_text(text: str) -> str | int | float:
     if _INTEGER.fullmatch(text):
         return int(text)
     if _BASED.fullmatch(text):

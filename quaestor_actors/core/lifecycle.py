@@ -14,7 +14,7 @@ Effects are idempotent, so a supervisor can die between any two of them and its 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import assert_never
 
@@ -64,7 +64,7 @@ class Rules:
     shutdown_deadline_s: float
     startup_retries: int
     assume_healthy: bool = False
-    backoff: Backoff = Backoff()
+    backoff: Backoff = field(default_factory=Backoff)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -376,7 +376,10 @@ def _health_reported(member: Member, fact: HealthReported, now: float, rules: Ru
             return _serves(member, fact.detail, now, rules)
         case MemberState.SERVING if fact.health is Health.UNREACHABLE:
             return _degraded(member, fact.detail, now, rules)
-        case MemberState.SERVING | MemberState.DEGRADED if fact.health in {Health.NOT_SERVING, Health.TIMEOUT}:
+        case MemberState.SERVING | MemberState.DEGRADED if fact.health in {
+            Health.NOT_SERVING,
+            Health.TIMEOUT,
+        }:
             return _stop(replace(member, restart_wanted=True), f"unhealthy: {fact.detail}", now, rules)
         case _:
             return member, ()
@@ -384,9 +387,7 @@ def _health_reported(member: Member, fact: HealthReported, now: float, rules: Ru
 
 def _serves(member: Member, detail: str, now: float, rules: Rules) -> Step:
     # The deadline of `serving` is the end of the unstable period, when failures are forgiven.
-    serving = replace(
-        _enter(member, MemberState.SERVING, detail, now, now + rules.backoff.stable_s), failed_starts=0
-    )
+    serving = replace(_enter(member, MemberState.SERVING, detail, now, now + rules.backoff.stable_s), failed_starts=0)
     return serving, _register(member)
 
 

@@ -260,8 +260,7 @@ def discover_top(  # noqa: PLR0913 - the request, and what a decision takes from
     candidates = [entry.candidate for entry in group.values() if entry.candidate is not None]
     best = ranking.rank(candidates, now=now)[: max_count or None]
     handed_out = {
-        candidate.location: _hand_out(group[candidate.location], candidate, view=view, now=now)
-        for candidate in best
+        candidate.location: _hand_out(group[candidate.location], candidate, view=view, now=now) for candidate in best
     }
     groups = {**view.groups, (scope, service_name): {**group, **handed_out}}
     return tuple(handed_out), LiveView(hand_out_lifetime_s=view.hand_out_lifetime_s, groups=groups)

@@ -58,11 +58,7 @@ def deregister(registry: Registry, owner: str, registrations: Iterable[Registrat
     entries = dict(registry.entries)
     for registration in registrations:
         known = entries.get(registration.location)
-        if (
-            known is not None
-            and known.owner == owner
-            and known.registration.incarnation <= registration.incarnation
-        ):
+        if known is not None and known.owner == owner and known.registration.incarnation <= registration.incarnation:
             del entries[registration.location]
     return replace(registry, entries=MappingProxyType(entries))
 

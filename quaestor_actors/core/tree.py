@@ -7,7 +7,7 @@ allows; then the root gives up (OTP: the supervisor terminates itself and its ow
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import assert_never
@@ -66,7 +66,7 @@ class Tree:
     """All actors by name, and the recent restarts."""
 
     children: Mapping[str, Child]
-    intensity: Intensity = Intensity()
+    intensity: Intensity = field(default_factory=Intensity)
     restarts: tuple[float, ...] = ()
     stopping: bool = False
     forced: bool = False
@@ -283,9 +283,7 @@ def _restart(tree: Tree, child: Child, reason: str, now: float) -> Step:
 
 def _stop(tree: Tree, now: float, *, force: bool) -> Step:
     if not tree.stopping:
-        unborn = [
-            replace(c, state=ActorState.STOPPED) for c in tree.children.values() if c.state is ActorState.PENDING
-        ]
+        unborn = [replace(c, state=ActorState.STOPPED) for c in tree.children.values() if c.state is ActorState.PENDING]
         return _next_rank(replace(_put(tree, *unborn), stopping=True, forced=force), now)
     if not force or tree.forced:
         return tree, ()
@@ -301,7 +299,11 @@ def _next_rank(tree: Tree, now: float) -> Step:
     due = [c for c in left if c.spec.stop_rank == rank and c.state is not ActorState.STOPPING]
     asked = [
         replace(
-            c, state=ActorState.STOPPING, since=now, reason="cluster stop", deadline=now + c.spec.stop_deadline_s
+            c,
+            state=ActorState.STOPPING,
+            since=now,
+            reason="cluster stop",
+            deadline=now + c.spec.stop_deadline_s,
         )
         for c in due
     ]

@@ -21,6 +21,14 @@ class SealedTCPBase(multiprocTCPBase.ActorSystemBase):  # type: ignore[misc]  # 
 class AttachedBase(SealedTCPBase):
     """The same, for a process that only wants to talk to a system that runs already."""
 
+    def __init__(self, system: Any) -> None:
+        """Attach, or raise NotRunningError and leave nothing open."""
+        try:
+            super().__init__(system)
+        except NotRunningError:
+            self.transport.close()
+            raise
+
     def _startAdmin(self, *_: Any) -> None:  # noqa: N802 - Thespian's name
         """Refuse: stock would start a system wherever none answers."""
         raise NotRunningError("the cluster's actor system has ended")

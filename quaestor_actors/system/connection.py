@@ -49,9 +49,7 @@ class Connection:
             elif deadline is not None and time.monotonic() >= deadline:
                 return None
 
-    def ask(
-        self, address: ActorAddress, message: object, *, timeout_s: float, match: Callable[[Any], bool]
-    ) -> Any:
+    def ask(self, address: ActorAddress, message: object, *, timeout_s: float, match: Callable[[Any], bool]) -> Any:
         """Send a message and return the first answer that matches, or None when the time is over."""
         deadline = time.monotonic() + timeout_s
         self.send(address, message)

@@ -202,9 +202,7 @@ class Guardian:
     def _publish(self, port: int) -> None:
         runtime_directory.write_system_record(
             self._directory,
-            SystemRecord(
-                launcher_pid=os.getpid(), admin_port=port, root_address=format_address(self._root_address)
-            ),
+            SystemRecord(launcher_pid=os.getpid(), admin_port=port, root_address=format_address(self._root_address)),
         )
 
     def _lost(self, ready: tuple[int, ...]) -> str | None:

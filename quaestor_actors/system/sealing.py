@@ -90,7 +90,7 @@ class _Seen:
 
 
 class Sealer:
-    """Seals what one endpoint sends, and opens what it receives. Never shared between processes: make one after a fork."""
+    """Seals what one endpoint sends, and opens what it receives. Make one in each process, after the fork."""
 
     def __init__(self, cookie: bytes, clock: Callable[[], float] = time.time) -> None:
         """Derive the key; the clock gives seconds since the epoch, because senders on other machines must agree."""

@@ -50,8 +50,6 @@ class SignalPipe:
         signal.set_wakeup_fd(-1)
         for number in self._before:
             signal.signal(number, signal.SIG_DFL)
-        os.close(self.fd)
-        os.close(self._write_fd)
         self._on = False
 
     def read(self) -> set[signal.Signals]:

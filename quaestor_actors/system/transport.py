@@ -18,7 +18,8 @@ from typing import Any
 from setproctitle import setproctitle
 from thespian.actors import ActorAddress
 from thespian.system import logdirector, multiprocCommon
-from thespian.system.transport import IPBase, ReceiveEnvelope, SendStatus, TCPTransport as stock
+from thespian.system.transport import IPBase, ReceiveEnvelope, SendStatus
+from thespian.system.transport import TCPTransport as stock  # noqa: N813 - a module, not a class
 from thespian.system.utilis import thesplog_control
 
 from quaestor_actors.adapters.processes import start_ticks
@@ -51,9 +52,7 @@ class Settings:
 _settings: Settings | None = None
 
 
-def configure(
-    *, cookie: bytes, title: str = "", log_path: Path | None = None, pid_path: Path | None = None
-) -> None:
+def configure(*, cookie: bytes, title: str = "", log_path: Path | None = None, pid_path: Path | None = None) -> None:
     """Set what endpoints go by, once and before anything starts; forked actors inherit it.
 
     Args:
@@ -79,8 +78,12 @@ def _patch_thespian() -> None:
     IPBase.IPActorAddress.bindArgs = property(lambda self: (self.sockname,))
     # Every connection's buffer, also those made deep inside the run loop: strict, and without unpickling.
     stock.ReceiveBuffer = FrameBuffer
+    # A burst of strangers must not fill the queue in which actors wait to be accepted.
+    stock.LISTEN_DEPTH = 1024
     # Seven minutes would let anybody hold connections open.
     stock.MAX_INCOMING_SOCKET_PERIOD = UNFINISHED_PERIOD
+    # The administrator starts a new logger with an attribute that it never sets, and would die of its logger's death.
+    multiprocCommon.MultiProcAdmin.logDefs = None
     # People look for the project's name in ps, and for what a process does.
     multiprocCommon.setProcName = logdirector.setProcName = _set_title
 
@@ -117,6 +120,14 @@ class SealedTCPTransport(stock.TCPTransport):  # type: ignore[misc]  # Thespian 
         """Return another endpoint of this process; stock would return one of the stock class."""
         return SealedTCPTransport(stock.ExternalTransportCopy(), self._adminAddr, self.txOnly, False)  # noqa: FBT003 - Thespian's signature
 
+    def close(self) -> None:
+        """Close every socket of this endpoint; stock means to, and only drops them."""
+        mine = getattr(self, "socket", None)
+        idle = [each.socket for each in getattr(self, "_openSockets", {}).values()]
+        super().close()
+        for each in [mine, *idle] if mine is not None else idle:
+            each.close()
+
     def serializer(self, intent: Any) -> bytes:
         """Return a message as it goes on the wire: pickled, sealed for its destination, framed."""
         payload = pickle.dumps((self.myAddress, intent.message))
@@ -137,9 +148,7 @@ class SealedTCPTransport(stock.TCPTransport):  # type: ignore[misc]  # Thespian 
             return None
         return super()._handlePossibleIncoming(incoming, fileno, *args, **kwargs)
 
-    def _addedDataToIncoming(  # noqa: N802 - Thespian's name
-        self, incoming: Any, skipFinish: bool = False, has_exclusive_flag: bool = False  # noqa: FBT001, FBT002, N803 - Thespian's signature
-    ) -> Any:
+    def _addedDataToIncoming(self, incoming: Any, skipFinish: Any = False, has_exclusive_flag: Any = False) -> Any:  # noqa: N802, N803, FBT002 - Thespian's signature
         if not incoming.receivedAllData():
             return incoming
         frame, extra = incoming.data
@@ -165,10 +174,11 @@ class SealedTCPTransport(stock.TCPTransport):  # type: ignore[misc]  # Thespian 
         """Open, acknowledge and deliver one message; return its sender, or None if it is not to be trusted."""
         try:
             opened = self._sealer.open(frame, self._name)
-            if opened.kind is not Kind.DATA:
-                raise RejectedFrameError("an acknowledgement where a message must stand")
         except RejectedFrameError as error:
             self._complain(connection, error)
+            return None
+        if opened.kind is not Kind.DATA:
+            self._complain(connection, RejectedFrameError("an acknowledgement where a message must stand"))
             return None
         return self._deliver(connection, opened, has_exclusive_flag=has_exclusive_flag)
 
@@ -231,12 +241,13 @@ class SealedTCPTransport(stock.TCPTransport):  # type: ignore[misc]  # Thespian 
 
 
 def _settle_in(settings: Settings, *, is_admin: bool) -> None:
-    """Make a freshly forked process an actor's, or the administrator's."""
+    """Make a freshly forked process an actor's, the logger's, or the administrator's."""
+    # What the parent has open is not the child's: endpoints, pidfds, locked files. An inherited listening socket
+    # would keep its port taken after its owner's death.
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     if not is_admin:
         die_with_parent()
         return
-    # What the launcher has open is not the actor system's: its endpoint, its locks' files, its pidfds.
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     if settings.log_path is not None:
         # Nobody below may hold on to the terminal of whoever launched the cluster.
         _point(0, os.open(os.devnull, os.O_RDONLY))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -23,7 +24,9 @@ PATIENT = HealthTiming(response_timeout_s=10.0, heartbeat_interval_s=NEVER_S, ch
 class Watching:
     """A health watch on its own thread, driven from the test's."""
 
-    def __init__(self, timing: HealthTiming, on_report: Callable[[HealthReport[str]], None] | None = None) -> None:
+    def __init__(
+        self, timing: HealthTiming, on_report: Callable[[HealthReport[str]], None] | None = None
+    ) -> None:
         self.heard = Heard()
         self.loop = LoopThread(name="test", on_crash=self.heard.crashes.append)
         self.loop.start()
@@ -137,7 +140,9 @@ def test__server_without_watch__is_asked_by_check(start_watching: WatchingFactor
         watching.add("one", server.port, "Worker")
         watching.add("other", server.port, "Nobody")
         watching.expect(Health.SERVING)
-        assert watching.expect(Health.NOT_SERVING, "other").detail == 'service "Nobody" is unknown to the server'
+        assert (
+            watching.expect(Health.NOT_SERVING, "other").detail == 'service "Nobody" is unknown to the server'
+        )
         server.set("Worker", NOT_SERVING)
         watching.expect(Health.NOT_SERVING)
 
@@ -185,9 +190,7 @@ def test__process_hangs__is_a_timeout_until_it_goes_on(
     watching.expect(Health.SERVING)
 
 
-def test__port_not_open_yet__is_unreachable_then_serving(
-    start_watching: WatchingFactory, port: int
-) -> None:
+def test__port_not_open_yet__is_unreachable_then_serving(start_watching: WatchingFactory, port: int) -> None:
     watching = start_watching()
     watching.add("one", port, "Worker")
     assert watching.expect(Health.UNREACHABLE).detail.endswith("Connection refused")
@@ -195,9 +198,7 @@ def test__port_not_open_yet__is_unreachable_then_serving(
         watching.expect(Health.SERVING)
 
 
-def test__open_port_that_never_answers__is_a_timeout(start_watching: WatchingFactory, port: int) -> None:
-    import socket
-
+def test__open_port_that_never_answers__is_a_timeout(start_watching: WatchingFactory) -> None:
     timing = HealthTiming(response_timeout_s=0.3, heartbeat_interval_s=NEVER_S)
     watching = start_watching(timing)
     with socket.socket() as mute:

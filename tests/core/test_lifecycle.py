@@ -90,7 +90,11 @@ def test__serving_verdict__starting__registers() -> None:
 
 def test__assume_healthy__spawned__serves_without_a_probe() -> None:
     rules = Rules(
-        startup_deadline_s=8, response_timeout_s=5, shutdown_deadline_s=45, startup_retries=3, assume_healthy=True
+        startup_deadline_s=8,
+        response_timeout_s=5,
+        shutdown_deadline_s=45,
+        startup_retries=3,
+        assume_healthy=True,
     )
     story = Story(rules).tell(StartRequested()).spawned()
     assert story.member.state is MemberState.SERVING

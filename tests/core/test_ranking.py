@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from itertools import permutations
 from random import Random  # noqa: TID251 - hypothesis passes one in
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -181,7 +182,7 @@ def test__rank__recently_used__behind_the_others_in_the_same_order() -> None:
     ],
 )
 def test__load_report__number_that_cannot_be_compared__is_refused(field: str, value: float) -> None:
-    fields = {"request_capacity": 1, "current_requests": 0, field: value}
+    fields: dict[str, Any] = {"request_capacity": 1, "current_requests": 0, field: value}
     with pytest.raises(ValueError, match=field):
         LoadReport(**fields)
 

@@ -1,4 +1,4 @@
-"""Real gRPC servers for tests: the sample worker as a process, and small servers with chosen faults in this process."""
+"""Real gRPC servers for tests: the sample worker as a process, small servers with chosen faults in ours."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 def reserved_port() -> Iterator[int]:
     """Yield a port that nobody else gets while a server of ours can still listen on it.
 
-    The reservation is bound and does not listen; gRPC servers set SO_REUSEADDR, too, so they can bind beside it.
+    The reservation is bound and does not listen; gRPC servers set SO_REUSEADDR, too, so they can bind beside
+    it.
     """
     with socket.socket() as reservation:
         reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -43,7 +44,10 @@ class SampleWorker:
 
     def __init__(self, port: int, *, current_requests: int = 0) -> None:
         self.port = port
-        self._arguments = ["Worker", str(port), "-1", str(current_requests)]
+        self._arguments = ["Worker", str(port)]
+        if current_requests:
+            healthy_for_s = 3600
+            self._arguments += [str(healthy_for_s), str(current_requests)]
         self.process = self._start()
 
     def restart(self) -> None:
@@ -55,18 +59,27 @@ class SampleWorker:
         """Send the process a signal."""
         self.process.send_signal(number)
 
+    def turn_over(self) -> None:
+        """Turn the worker's health over, and return when it says that it is done."""
+        self.send(signal.SIGUSR1)
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if "healthy" in line:
+                return
+        raise AssertionError(f"the worker on port {self.port} ended")
+
     def kill(self) -> None:
         """End the process the hard way, stopped or not."""
         self.process.kill()
-        self.process.wait(10)
+        self.process.communicate(timeout=10)
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self) -> subprocess.Popen[str]:
         command = [sys.executable, str(SAMPLE_WORKER), *self._arguments]
-        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
 
 
 class TinyServer:
-    """A gRPC server in this process: health with or without `Watch`, and a load report of the test's choice."""
+    """A gRPC server in this process: health with or without `Watch`, a load report of the test's choice."""
 
     def __init__(
         self,
@@ -77,8 +90,9 @@ class TinyServer:
         report_load: Callable[[], load_reporting_pb2.LoadReportResponse] | None = None,
         credentials: grpc.ServerCredentials | None = None,
     ) -> None:
-        # Its non-blocking form deadlocks the whole server when a status changes while a watcher leaves: `set` waits,
-        # under the servicer's lock, for the serving thread, which waits for that lock to forget the watcher.
+        # Its non-blocking form deadlocks the whole server when a status changes while a watcher leaves: `set`
+        # waits, under the servicer's lock, for the serving thread, which waits for that lock to forget the
+        # watcher.
         self.health = health.HealthServicer(experimental_non_blocking=False)
         self.set("Worker", SERVING)
         # In the blocking form each `Watch` holds a thread.
@@ -129,9 +143,7 @@ def registration(
     port: int, *, incarnation: int = 1, service: str = "Worker", scope: str = "", use_tls: bool = False
 ) -> Registration:
     """Return the registration of a service on this machine."""
-    location = Location(
-        scope=scope, service_name=service, host_name="localhost", port=port, use_tls=use_tls
-    )
+    location = Location(scope=scope, service_name=service, host_name="localhost", port=port, use_tls=use_tls)
     return Registration(location=location, incarnation=incarnation)
 
 

@@ -31,7 +31,20 @@ def test__an_unfinished_frame__is_not_done(frame: bytes, missing: int) -> None:
 
 @pytest.mark.parametrize(
     "junk",
-    [b"-5>", b"+5>", b" 5>", b"5 >", b">", b"0>", b"00000001>", b"99999999", b"5_0>", b"\xff", b"GET / HTTP/1.1", b"x"],
+    [
+        b"-5>",
+        b"+5>",
+        b" 5>",
+        b"5 >",
+        b">",
+        b"0>",
+        b"00000001>",
+        b"99999999",
+        b"5_0>",
+        b"\xff",
+        b"GET / HTTP/1.1",
+        b"x",
+    ],
 )
 def test__what_is_no_length__is_refused(junk: bytes) -> None:
     with pytest.raises(MalformedFrameError):

@@ -1,0 +1,137 @@
+"""Reads `agents`, in both of its forms, and makes specs of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import yaml
+
+from quaestor_actors.config.schema import AgentKeys, name_problem
+from quaestor_actors.config.sections import Entry, Section, read_entries, read_section
+from quaestor_actors.config.yaml_values import described, is_null
+from quaestor_actors.core.spec import AgentSpec, ShutdownAction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from quaestor_actors.config.report import Place, Report
+
+ASSUME_HEALTHY = "QUAESTOR_ASSUME_PROCESS_ALWAYS_HEALTHY"
+"""With the value `true` a live process counts as serving: for all agents, or for the one that has it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSection:
+    """One agent as the file gives it."""
+
+    section: Section[AgentKeys]
+    agent_type: str
+    """Empty when it is missing or wrong, which has been reported."""
+    type_place: Place
+    """Of the agent's type, be it a value or the key of the mapping form."""
+
+
+def read_agents(entry: Entry | None, report: Report) -> tuple[AgentSection, ...]:
+    """Read all agents, a list of them or a mapping from name to agent; report what is wrong with each."""
+    if entry is None:
+        return ()
+    if isinstance(entry.node, yaml.MappingNode):
+        named = read_entries(entry.node, None, report=report, path=entry.value.path)
+        agents = [_named_agent(name, agent, report) for name, agent in named.items()]
+    elif isinstance(entry.node, yaml.SequenceNode):
+        agents = [_listed_agent(item, entry.item(at), report) for at, item in enumerate(entry.node.value)]
+    else:
+        report.fault(entry.value, f"expected a list of agents, found {described(entry.node)}")
+        return ()
+    _check_unique(agents, report)
+    return tuple(agents)
+
+
+def _listed_agent(node: yaml.Node, place: Place, report: Report) -> AgentSection:
+    section = read_section(node, AgentKeys, report=report, place=place)
+    if isinstance(node, yaml.MappingNode) and "agentType" not in section.entries:
+        report.fault(place, "agentType is missing")
+    agent_type = section.keys.agent_type or ""
+    return AgentSection(section=section, agent_type=agent_type, type_place=section.place_of("agentType"))
+
+
+def _named_agent(name: str, entry: Entry, report: Report) -> AgentSection:
+    node = None if is_null(entry.node) else entry.node
+    section = read_section(node, AgentKeys, report=report, place=entry.value)
+    if "agentType" in section.entries:
+        agent_type = section.keys.agent_type or ""
+        return AgentSection(section=section, agent_type=agent_type, type_place=section.place_of("agentType"))
+    if problem := name_problem(name):
+        report.fault(entry.key, problem)
+    return AgentSection(section=section, agent_type="" if problem else name, type_place=entry.key)
+
+
+def _check_unique(agents: Iterable[AgentSection], report: Report) -> None:
+    first_lines: dict[str, int] = {}
+    for agent in agents:
+        # Types name files and actors: two that differ by case only would be told apart by nobody.
+        name = agent.agent_type.lower()
+        if name and name in first_lines:
+            message = f"the agent type {agent.agent_type} is there already, in line {first_lines[name]}"
+            report.fault(agent.type_place, message)
+        first_lines.setdefault(name, agent.type_place.line)
+
+
+def check_port_count(agent: AgentSection, report: Report) -> None:
+    """Report ports that are neither as many as the processes nor left out."""
+    section = agent.section
+    ports, count = section.keys.ports, section.keys.process_count
+    if not ports or section.broken & {"ports", "processCount"} or len(ports) == count:
+        return
+    message = (
+        f"{len(ports)} {'port' if len(ports) == 1 else 'ports'} for {count} "
+        f"{'process' if count == 1 else 'processes'}; give as many as processCount, or none"
+    )
+    report.fault(section.place_of("ports"), message)
+
+
+def report_pending(agent: AgentSection, report: Report) -> None:
+    """List the keys of an agent that do nothing yet."""
+    section = agent.section
+    if section.keys.use_tls:
+        report.not_in_effect(section.place_of("useTLS"), "members are reached without TLS")
+    if section.keys.client_certificate is not None:
+        report.not_in_effect(section.place_of("clientCertificate"), "no client certificate is presented")
+    if section.keys.recycling_interval_hours > 0:
+        report.not_in_effect(section.place_of("recyclingIntervalHours"), "members are not replaced for their age")
+
+
+def agent_spec(
+    agent: AgentSection, *, executable: str | None, process_count: int, environ: Mapping[str, str]
+) -> AgentSpec:
+    """Return the spec of an agent in which nothing was found wrong.
+
+    Args:
+        agent: the agent as the file gives it.
+        executable: absolute path, or None if the members are not ours to start.
+        process_count: how many members there are.
+        environ: the environment of this process.
+    """
+    keys = agent.section.keys
+    return AgentSpec(
+        agent_type=agent.agent_type,
+        executable=executable,
+        arguments=keys.command_line_arguments,
+        environment=tuple(keys.environment_variables.items()),
+        process_count=process_count,
+        ports=keys.ports,
+        host_name=keys.host_name,
+        use_tls=keys.use_tls,
+        client_certificate=keys.client_certificate,
+        service_names=keys.service_names,
+        startup_deadline_s=keys.startup_wait_seconds,
+        recycling_interval_s=keys.recycling_interval_hours * 3600,
+        exclude_from_registry=keys.exclude_from_service_registry,
+        shutdown_action=ShutdownAction(keys.cluster_shutdown_action),
+        assume_healthy=_is_true(keys.environment_variables) or _is_true(environ),
+    )
+
+
+def _is_true(variables: Mapping[str, str]) -> bool:
+    return variables.get(ASSUME_HEALTHY, "").strip().lower() == "true"

@@ -1,0 +1,139 @@
+"""Loads quaestor.loadbalancer.config.yml: the balancer, and the services that somebody else runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from quaestor_actors.config.agents import (
+    AgentSection,
+    agent_spec,
+    check_port_count,
+    read_agents,
+    report_pending,
+)
+from quaestor_actors.config.certificate import check_certificate
+from quaestor_actors.config.loaded import LoadedCluster
+from quaestor_actors.config.locate import LOAD_BALANCER_FILE
+from quaestor_actors.config.ports import Claim, check_claims, claims_of, on_same_host
+from quaestor_actors.config.report import Report, place_of
+from quaestor_actors.config.schema import LoadBalancerKeys
+from quaestor_actors.config.sections import Section, read_entries, read_section
+from quaestor_actors.config.yaml_document import read_document
+from quaestor_actors.config.yaml_values import is_null
+from quaestor_actors.core.spec import KEY_VALUE_STORE, WORKER, AgentSpec, BalancerSpec, ClusterSpec
+from quaestor_actors.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BalancerFile:
+    """What the load balancer's file says."""
+
+    given: frozenset[str]
+    """Keys of `loadBalancerConfig` that the file has."""
+    broken: frozenset[str]
+    """Those with something wrong."""
+    spec: BalancerSpec
+    """With defaults where something is wrong."""
+
+
+def read_balancer_file(file: Path, *, report: Report, environ: Mapping[str, str]) -> BalancerFile | None:
+    """Read the file as far as possible; None when it has no usable document. Faults go to the report."""
+    root = read_document(file, report)
+    if root is None:
+        return None
+    entries = read_entries(root, ("loadBalancerConfig", "agents"), report=report, path="")
+    entries = {key: entry for key, entry in entries.items() if not is_null(entry.node)}
+    config = entries.get("loadBalancerConfig")
+    place = place_of(root, "loadBalancerConfig") if config is None else config.value
+    node = None if config is None else config.node
+    section = read_section(node, LoadBalancerKeys, report=report, place=place)
+    agents = read_agents(entries.get("agents"), report)
+    certificate, key = check_certificate(section, folder=file.parent, report=report)
+    _check_mutual_tls(section, report)
+    for agent in agents:
+        _check_agent(agent, report)
+    _check_ports(section, agents, report)
+    spec = BalancerSpec(
+        host_name=section.keys.host_name,
+        port=section.keys.port,
+        certificate=certificate,
+        private_key_file=key,
+        enforce_mutual_tls=section.keys.enforce_mutual_tls,
+        response_timeout_s=section.keys.service_response_timeout_seconds,
+        recently_used_timeout_s=section.keys.recently_used_timeout_seconds,
+        agents=tuple(_service_spec(agent, environ) for agent in agents),
+    )
+    return BalancerFile(given=frozenset(section.entries), broken=section.broken, spec=spec)
+
+
+def _check_mutual_tls(section: Section[LoadBalancerKeys], report: Report) -> None:
+    if not section.keys.enforce_mutual_tls:
+        return
+    place = section.place_of("enforceMutualTls")
+    report.not_in_effect(place, "whether clients must present certificates is settled later")
+    if "certificate" not in section.entries and "privateKeyFile" not in section.entries:
+        report.fault(place, "mutual TLS needs certificate and privateKeyFile")
+
+
+def _check_agent(agent: AgentSection, report: Report) -> None:
+    section = agent.section
+    if "processCount" in section.entries:
+        check_port_count(agent, report)
+    report_pending(agent, report)
+    match agent.agent_type:
+        case "":
+            return
+        case "Worker" | "KeyValueStore" as kind:
+            if not section.keys.ports and "ports" not in section.broken:
+                report.fault(section.place_of("ports"), f"ports is missing; the balancer must know where {kind} is")
+        case _:
+            message = f"has no effect here; the balancer knows {WORKER} and {KEY_VALUE_STORE}"
+            report.warn(agent.type_place, message)
+    if agent.agent_type == KEY_VALUE_STORE:
+        report.not_in_effect(agent.type_place, f"the {WORKER} agents of this file are the registry")
+    for key in ("executablePath", "commandLineArguments", "environmentVariables", "clusterShutdownAction"):
+        if key in section.entries:
+            report.warn(section.entries[key].key, "has no effect here; the balancer starts and stops no process")
+
+
+def _check_ports(section: Section[LoadBalancerKeys], agents: tuple[AgentSection, ...], report: Report) -> None:
+    own = []
+    if "port" not in section.broken:
+        keys = section.keys
+        own = [Claim(owner="the load balancer", host_name=keys.host_name, port=keys.port, place=section.place)]
+    check_claims([*own, *claims_of(agents)], report=report, same_interface=on_same_host)
+
+
+def _service_spec(agent: AgentSection, environ: Mapping[str, str]) -> AgentSpec:
+    count = len(agent.section.keys.ports)
+    return agent_spec(agent, executable=None, process_count=count, environ=environ)
+
+
+def load_balancer(directory: Path, *, environ: Mapping[str, str]) -> LoadedCluster:
+    """Load a balancer alone: a cluster without members of its own, for services that somebody else runs.
+
+    Args:
+        directory: the folder of the file.
+        environ: the environment of this process.
+
+    Raises:
+        ConfigError: with everything that is wrong, in file order.
+    """
+    file = directory / LOAD_BALANCER_FILE
+    report = Report(file=str(file))
+    balancer = read_balancer_file(file, report=report, environ=environ)
+    if report.faults or balancer is None:
+        raise ConfigError(tuple(sorted(set(report.faults))))
+    spec = ClusterSpec(
+        name=f"loadbalancer-{balancer.spec.port}",
+        balancer=balancer.spec,
+        static_agents=tuple(agent for agent in balancer.spec.agents if agent.agent_type == WORKER),
+    )
+    return LoadedCluster(
+        spec=spec, files=(file,), pending=tuple(sorted(report.pending)), warnings=report.warning_lines()
+    )

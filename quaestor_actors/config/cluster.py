@@ -1,0 +1,195 @@
+"""Loads quaestor.cluster.config.yml, and the load balancer's file for the built-in balancer."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from quaestor_actors.config.agents import (
+    AgentSection,
+    agent_spec,
+    check_port_count,
+    read_agents,
+    report_pending,
+)
+from quaestor_actors.config.balancer import BalancerFile, read_balancer_file
+from quaestor_actors.config.executable import ExecutableNotUsableError, find_executable
+from quaestor_actors.config.loaded import LoadedCluster
+from quaestor_actors.config.locate import CLUSTER_FILE, LOAD_BALANCER_FILE
+from quaestor_actors.config.ports import Claim, check_claims, claims_of, on_this_machine
+from quaestor_actors.config.report import Report, place_of
+from quaestor_actors.config.schema import ClusterKeys
+from quaestor_actors.config.sections import Entry, Section, read_entries, read_section
+from quaestor_actors.config.yaml_document import read_document
+from quaestor_actors.config.yaml_values import is_null
+from quaestor_actors.core.spec import KEY_VALUE_STORE, LOAD_BALANCER, AgentSpec, BalancerSpec, ClusterSpec
+from quaestor_actors.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def load_cluster(directory: Path, *, environ: Mapping[str, str]) -> LoadedCluster:
+    """Load a cluster, and the file of its balancer if it has a `LoadBalancer` agent without an executable.
+
+    Args:
+        directory: the folder of the files.
+        environ: the environment of this process: PATH for executables, and the switch that assumes health.
+
+    Raises:
+        ConfigError: with everything that is wrong in either file, in file order.
+    """
+    file, second = directory / CLUSTER_FILE, directory / LOAD_BALANCER_FILE
+    report, balancer_report = Report(file=str(file)), Report(file=str(second))
+    root = read_document(file, report)
+    if root is None:
+        raise ConfigError(tuple(report.faults))
+    entries = _top_entries(root, report)
+    section = _cluster_section(root, entries.get("clusterConfig"), report)
+    agents = read_agents(entries.get("agents"), report)
+    builtin = next((agent for agent in agents if _is_builtin(agent)), None)
+    balancer_file, balancer = None, None
+    files: tuple[Path, ...] = (file,)
+    if builtin is not None and os.path.lexists(second):
+        files = (file, second)
+        balancer_file = read_balancer_file(second, report=balancer_report, environ=environ)
+    if builtin is not None:
+        _check_builtin(builtin, balancer_file, report)
+        balancer = _balancer_spec(builtin, balancer_file)
+    _check_ports(agents, balancer, report)
+    specs = _specs(agents, folder=directory, environ=environ, report=report)
+    faults = [*sorted(set(report.faults)), *sorted(set(balancer_report.faults))]
+    if faults:
+        raise ConfigError(tuple(faults))
+    return LoadedCluster(
+        spec=_cluster_spec(section, specs, balancer),
+        files=files,
+        pending=(*sorted(report.pending), *sorted(balancer_report.pending)),
+        warnings=(*report.warning_lines(), *balancer_report.warning_lines()),
+    )
+
+
+def _top_entries(root: yaml.Node, report: Report) -> dict[str, Entry]:
+    before = len(report.faults)
+    entries = read_entries(root, ("clusterConfig", "agents"), report=report, path="")
+    entries = {key: entry for key, entry in entries.items() if not is_null(entry.node)}
+    # An unknown key that is one of these misspelt, or a root that is no mapping, is one fault and not two.
+    if "agents" not in entries and len(report.faults) == before:
+        report.fault(place_of(root, "agents"), "missing; list what the cluster runs, or write [] for nothing")
+    return entries
+
+
+def _cluster_section(root: yaml.Node, entry: Entry | None, report: Report) -> Section[ClusterKeys]:
+    place = place_of(root, "clusterConfig") if entry is None else entry.value
+    before = len(report.faults)
+    node = None if entry is None else entry.node
+    if not isinstance(root, yaml.MappingNode):
+        return read_section(None, ClusterKeys, report=report, place=place)
+    section = read_section(node, ClusterKeys, report=report, place=place)
+    if "name" not in section.entries and len(report.faults) == before:
+        report.fault(place.named("clusterConfig.name"), "missing; every cluster has a name")
+    return section
+
+
+def _is_builtin(agent: AgentSection) -> bool:
+    return agent.agent_type == LOAD_BALANCER and "executablePath" not in agent.section.entries
+
+
+def _check_builtin(agent: AgentSection, file: BalancerFile | None, report: Report) -> None:
+    section = agent.section
+    if section.keys.process_count != 1:
+        report.fault(section.place_of("processCount"), "the built-in LoadBalancer has exactly 1 process")
+    elif len(section.keys.ports) > 1:
+        report.fault(section.place_of("ports"), "the built-in LoadBalancer has one port")
+    elif section.keys.ports and file is not None and _contradicts(section.keys.ports[0], file):
+        report.fault(
+            section.entries["ports"].item(0),
+            f"port {section.keys.ports[0]} contradicts port {file.spec.port} of {LOAD_BALANCER_FILE}",
+        )
+    for key in ("commandLineArguments", "environmentVariables", "serviceNames"):
+        if key in section.entries:
+            report.warn(section.entries[key].key, "has no effect on the built-in LoadBalancer")
+
+
+def _contradicts(port: int, file: BalancerFile) -> bool:
+    return "port" in file.given and "port" not in file.broken and port != file.spec.port
+
+
+def _balancer_spec(agent: AgentSection, file: BalancerFile | None) -> BalancerSpec:
+    """Take the balancer's own file first, then the agent, then the defaults."""
+    keys = agent.section.keys
+    spec, given = (BalancerSpec(), frozenset[str]()) if file is None else (file.spec, file.given)
+    if "port" not in given and keys.ports:
+        spec = replace(spec, port=keys.ports[0])
+    if "hostName" not in given and "hostName" in agent.section.entries:
+        spec = replace(spec, host_name=keys.host_name)
+    return spec
+
+
+def _check_ports(agents: tuple[AgentSection, ...], balancer: BalancerSpec | None, report: Report) -> None:
+    own = []
+    if balancer is not None:
+        own = [Claim(owner="the load balancer", host_name=balancer.host_name, port=balancer.port, place=None)]
+    others = [agent for agent in agents if not _is_builtin(agent)]
+    for agent in others:
+        check_port_count(agent, report)
+    check_claims([*own, *claims_of(others)], report=report, same_interface=on_this_machine)
+
+
+def _specs(
+    agents: tuple[AgentSection, ...], *, folder: Path, environ: Mapping[str, str], report: Report
+) -> tuple[AgentSpec, ...]:
+    specs = []
+    for agent in agents:
+        report_pending(agent, report)
+        if agent.agent_type == KEY_VALUE_STORE:
+            message = "it runs as an ordinary agent; services are registered within the cluster"
+            report.not_in_effect(agent.type_place, message)
+        executable = None
+        if not _is_builtin(agent):
+            executable = _executable(agent, folder=folder, environ=environ, report=report)
+        count = agent.section.keys.process_count
+        specs.append(agent_spec(agent, executable=executable, process_count=count, environ=environ))
+    return tuple(specs)
+
+
+def _executable(agent: AgentSection, *, folder: Path, environ: Mapping[str, str], report: Report) -> str | None:
+    section = agent.section
+    name = section.keys.executable_path
+    if name is None:
+        # With another fault in the agent's type it is open whether an executable is needed.
+        if agent.agent_type and "executablePath" not in section.broken:
+            close = get_close_matches(agent.agent_type.lower(), [LOAD_BALANCER.lower()], n=1)
+            hint = f" (did you mean the agent type {LOAD_BALANCER}?)" if close else ""
+            report.fault(section.place.named(section.path_of("executablePath")), f"missing{hint}")
+        return None
+    folders = [folder]
+    # The current folder may have been removed under us; then there is one place less to look.
+    with contextlib.suppress(FileNotFoundError):
+        folders.append(Path.cwd())
+    try:
+        return find_executable(name, folders=folders, search_path=environ.get("PATH", os.defpath))
+    except ExecutableNotUsableError as error:
+        report.fault(section.place_of("executablePath"), str(error))
+        return None
+
+
+def _cluster_spec(
+    section: Section[ClusterKeys], agents: tuple[AgentSpec, ...], balancer: BalancerSpec | None
+) -> ClusterSpec:
+    keys = section.keys
+    return ClusterSpec(
+        name=keys.name or "",
+        heartbeat_interval_s=keys.heart_beat_interval_seconds,
+        response_timeout_s=keys.member_response_time_out_seconds,
+        shutdown_deadline_s=keys.member_max_shutdown_time_seconds,
+        startup_retries=keys.member_max_startup_retries,
+        agents=agents,
+        balancer=balancer,
+    )

@@ -1,0 +1,66 @@
+"""Finds ports that two parties want at the same time."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from quaestor_actors.config.agents import AgentSection
+    from quaestor_actors.config.report import Place, Report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """Somebody listens on a port."""
+
+    owner: str
+    host_name: str
+    port: int
+    place: Place | None
+    """None: in another file."""
+
+
+def claims_of(agents: Iterable[AgentSection]) -> list[Claim]:
+    """Return the ports that agents claim, in file order."""
+    return [
+        Claim(
+            owner=agent.agent_type or "another agent",
+            host_name=agent.section.keys.host_name,
+            port=port,
+            place=agent.section.entries["ports"].item(at),
+        )
+        for agent in agents
+        for at, port in enumerate(agent.section.keys.ports)
+    ]
+
+
+def check_claims(claims: Iterable[Claim], *, report: Report, same_interface: Callable[[str, str], bool]) -> None:
+    """Report every claim on a port that an earlier one has on the same interface."""
+    earlier: dict[int, list[Claim]] = {}
+    for claim in claims:
+        taken = [other for other in earlier.get(claim.port, []) if same_interface(other.host_name, claim.host_name)]
+        if taken and claim.place is not None:
+            where = f", in line {taken[0].place.line}" if taken[0].place is not None else ""
+            report.fault(claim.place, f"port {claim.port} is taken by {taken[0].owner}{where}")
+        earlier.setdefault(claim.port, []).append(claim)
+
+
+def on_this_machine(one: str, other: str) -> bool:
+    """Tell whether two of this machine's names may mean one interface: all do but two different addresses."""
+    try:
+        first, second = (
+            ipaddress.ip_address("127.0.0.1" if name.lower() == "localhost" else name) for name in (one, other)
+        )
+    except ValueError:
+        return True
+    return first == second or first.is_unspecified or second.is_unspecified
+
+
+def on_same_host(one: str, other: str) -> bool:
+    """Tell whether two names of hosts anywhere are the same, as far as their text says."""
+    loopback = {"localhost", "127.0.0.1"}
+    return one.lower() == other.lower() or {one.lower(), other.lower()} <= loopback

@@ -1,0 +1,122 @@
+"""A gRPC server as a balanced service needs it: health, load, reflection, and an orderly end."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from quaestor_actors.errors import ConflictError
+from quaestor_actors.rpc import load_reporting_pb2, load_reporting_pb2_grpc
+from quaestor_actors.worker.load import ServiceLoad
+from quaestor_actors.worker.reporter import LoadReporter
+
+WHOLE_SERVER = ""
+"""The service name under which the health of the server as a whole is asked for."""
+
+
+class WorkerServer:
+    """A synchronous gRPC server whose services are watched and balanced.
+
+    Ten lines make a balanced service:
+
+        load = ServiceLoad(request_capacity=4)
+
+        class Greeter(greeter_pb2_grpc.GreeterServicer):
+            def SayHello(self, request, context):
+                with load.request():
+                    return greeter_pb2.HelloReply(message=f"Hello {request.name}")
+
+        server = WorkerServer(port=5161, loads={"Greeter": load})
+        greeter_pb2_grpc.add_GreeterServicer_to_server(Greeter(), server.grpc_server)
+        server.start()
+        server.wait()
+    """
+
+    def __init__(
+        self,
+        *,
+        port: int,
+        host_name: str = "localhost",
+        loads: Mapping[str, ServiceLoad],
+        threads: int = 16,
+        grace_s: float = 10.0,
+        reflected: tuple[str, ...] = (),
+    ) -> None:
+        """Prepare the server; add own services to `grpc_server`, then `start`.
+
+        Args:
+            port: Where to listen; 0 takes a free port.
+            host_name: Which address to listen on; the default cannot be reached from other machines.
+            loads: The load of each service, by the name under which it is registered and health-checked.
+            threads: How many requests run at the same time; streams of health watchers need none.
+            grace_s: How long running requests may take to finish after SIGTERM.
+            reflected: Full names of own services, for grpcurl and its like.
+        """
+        self.port = port
+        self._host_name = host_name
+        self._loads = dict(loads)
+        self._grace_s = grace_s
+        self._reflected = reflected
+        self._ended = threading.Event()
+        # Non-blocking: a watcher's stream must not hold one of the threads for as long as it watches.
+        self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="request")
+        self.health = health.HealthServicer(experimental_non_blocking=True, experimental_thread_pool=self._pool)
+        # Two processes on one port would each get half of the requests, and nobody would notice.
+        self.grpc_server = grpc.server(self._pool, options=(("grpc.so_reuseport", 0),))
+
+    def start(self) -> None:
+        """Listen, say SERVING for every service, and drain at SIGTERM. Only from the main thread.
+
+        Raises:
+            ConflictError: the port is taken.
+        """
+        health_pb2_grpc.add_HealthServicer_to_server(self.health, self.grpc_server)
+        load_reporting_pb2_grpc.add_LoadReportingGrpcServicer_to_server(LoadReporter(self._loads), self.grpc_server)
+        self._add_reflection()
+        try:
+            self.port = self.grpc_server.add_insecure_port(f"{self._host_name}:{self.port}")
+        except RuntimeError as error:
+            raise ConflictError(f"cannot listen on {self._host_name}:{self.port}: is the port taken?") from error
+        self.set_serving(is_serving=True)
+        signal.signal(signal.SIGTERM, lambda *_: self._drain())
+        self.grpc_server.start()
+
+    def _add_reflection(self) -> None:
+        # Importing it costs a tenth of the start, and services come to life in hundreds.
+        from grpc_reflection.v1alpha import reflection  # noqa: PLC0415
+
+        names = (
+            health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
+            load_reporting_pb2.DESCRIPTOR.services_by_name["LoadReportingGrpc"].full_name,
+            *self._reflected,
+            reflection.SERVICE_NAME,
+        )
+        reflection.enable_server_reflection(names, self.grpc_server)
+
+    def set_serving(self, *, is_serving: bool, service_name: str | None = None) -> None:
+        """Say whether one service serves; None means all of them, and the server as a whole."""
+        status = health_pb2.HealthCheckResponse.ServingStatus
+        names = (WHOLE_SERVER, *self._loads) if service_name is None else (service_name,)
+        for name in names:
+            self.health.set(name, status.SERVING if is_serving else status.NOT_SERVING)
+
+    def wait(self, *, on_tick: Callable[[], None] | None = None, tick_s: float | None = None) -> None:
+        """Return when the server has ended; call `on_tick` each `tick_s` seconds meanwhile, on this thread."""
+        while not self._ended.wait(tick_s):
+            if on_tick is not None:
+                on_tick()
+
+    def stop(self) -> None:
+        """Say NOT_SERVING, let running requests finish within the grace period, and end."""
+        # First the balancer learns that nobody should come any more, then the door closes.
+        self.health.enter_graceful_shutdown()
+        self.grpc_server.stop(self._grace_s).wait()
+        self._ended.set()
+
+    def _drain(self) -> None:
+        threading.Thread(target=self.stop, name="drain").start()
