@@ -51,13 +51,13 @@ def main() -> int:
     server = WorkerServer(port=arguments.port, loads={arguments.service_name: load})
     is_healthy = True
 
-    def set_healthy(wanted: bool) -> None:
+    def set_healthy(*, wanted: bool) -> None:
         nonlocal is_healthy
         is_healthy = wanted
         server.set_serving(is_serving=wanted)
         print(f"{arguments.service_name} on {server.port}: {'healthy' if wanted else 'unhealthy'}", flush=True)
 
-    signal.signal(signal.SIGUSR1, lambda *_: set_healthy(not is_healthy))
+    signal.signal(signal.SIGUSR1, lambda *_: set_healthy(wanted=not is_healthy))
     try:
         server.start()
     except ConflictError as error:
@@ -72,7 +72,7 @@ def main() -> int:
             return
         if exits:
             os._exit(EXIT_UNHEALTHY)
-        set_healthy(False)
+        set_healthy(wanted=False)
 
     server.wait(on_tick=look_at_the_clock, tick_s=0.1 if unhealthy_at else None)
     return 0

@@ -181,12 +181,8 @@ class _Engine:
         self._random = random.Random()  # noqa: S311 - spreads load, keeps no secret
         self._has_registrations = False
         self._loads = LoadPoller(loop=loop, response_timeout_s=spec.response_timeout_s, listener=self)
-        timing = HealthTiming(
-            response_timeout_s=spec.response_timeout_s, heartbeat_interval_s=HEARTBEAT_INTERVAL_S
-        )
-        self._health: HealthWatch[Registration] = HealthWatch(
-            loop=loop, timing=timing, on_report=self._health_reported
-        )
+        timing = HealthTiming(response_timeout_s=spec.response_timeout_s, heartbeat_interval_s=HEARTBEAT_INTERVAL_S)
+        self._health: HealthWatch[Registration] = HealthWatch(loop=loop, timing=timing, on_report=self._health_reported)
 
     def discover(self, *, scope: str, service_name: str, max_count: int) -> tuple[Location, ...]:
         """Answer `DiscoverServices`."""

@@ -23,6 +23,7 @@ class LoopThread:
     """A daemon thread that runs an asyncio loop, in which no error is swallowed.
 
     Nothing is created before `start`, so an instance may be made before a fork and started after it.
+    grpc.aio delivers its events to one loop per process: no two of these threads may use it at the same time.
     """
 
     def __init__(self, *, name: str, on_crash: Callable[[BaseException], None]) -> None:

@@ -71,9 +71,7 @@ class HealthWatch(Generic[Key]):
     def add(self, key: Key, target: HealthTarget) -> None:
         """Watch a target under the caller's own key; what was watched under this key before is dropped."""
         self.remove(key)
-        link = HealthLink(
-            target=target, timing=self._timing, pause=self._pause, changed=partial(self._changed, key)
-        )
+        link = HealthLink(target=target, timing=self._timing, pause=self._pause, changed=partial(self._changed, key))
         self._links[key] = link
         self._tasks[key] = self._loop.spawn(link.run())
 

@@ -19,6 +19,8 @@ FIRST_POLL_S = 0.05
 HUNG_PAUSE_S = 0.02
 """Before a hung server is asked again. A server may also answer DEADLINE_EXCEEDED itself, and at once."""
 
+_MAX_DETAIL = 200
+
 _CHANNEL_OPTIONS = (
     # A new connection for each link: a shared one would share its reconnect back-off, too.
     ("grpc.use_local_subchannel_pool", 1),
@@ -207,7 +209,7 @@ class HealthLink:
                 case grpc.StatusCode.UNIMPLEMENTED:
                     detail = "the server does not implement grpc.health.v1.Health"
                 case code:
-                    detail = f"the health check failed: {code.name}: {error.details()}"
+                    detail = f"the health check failed: {code.name}: {brief(error.details())}"
             return ServiceHealth(service_name=name, health=Health.NOT_SERVING, detail=detail)
         return _judge(name, response.status)
 
@@ -234,13 +236,19 @@ class HealthLink:
 
     def _disconnected(self, details: str | None) -> _Disconnected:
         # gRPC's text is a chain of causes; the last one is what a person can act on.
-        cause = (details or "no reason given").rsplit(": ", maxsplit=1)[-1]
+        cause = brief((details or "").rsplit(": ", maxsplit=1)[-1])
         self._lost = f"no connection to {self._target.address}: {cause}"
         self._changed()
         return _Disconnected(cause)
 
     def _all(self, health: Health, detail: str) -> tuple[ServiceHealth, ...]:
         return tuple(ServiceHealth(service_name=name, health=health, detail=detail) for name in self._names)
+
+
+def brief(details: str | None) -> str:
+    """Return a peer's words as one short printable line; they may be anything."""
+    text = "".join(letter if letter.isprintable() else " " for letter in details or "no reason given")
+    return text if len(text) <= _MAX_DETAIL else f"{text[:_MAX_DETAIL]}..."
 
 
 def _open(target: HealthTarget) -> grpc.aio.Channel:

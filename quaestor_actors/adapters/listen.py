@@ -30,9 +30,7 @@ def addresses_to_bind(host_name: str, port: int) -> tuple[str, ...]:
         raise OperationError(f"cannot listen on {host_name}:{port}: this machine has no such address")
     if port == 0:
         del free[1:]
-    return tuple(
-        f"[{host}]:{port}" if family == socket.AF_INET6 else f"{host}:{port}" for family, host in free
-    )
+    return tuple(f"[{host}]:{port}" if family == socket.AF_INET6 else f"{host}:{port}" for family, host in free)
 
 
 def _resolve(host_name: str, port: int) -> list[tuple[int, str]]:

@@ -15,6 +15,7 @@ from typing import Protocol
 import grpc
 
 from quaestor_actors.adapters.event_loop import LoopThread
+from quaestor_actors.adapters.health_link import brief
 from quaestor_actors.core.load import LoadReport, load_report_from_wire
 from quaestor_actors.core.location import Location, Registration
 from quaestor_actors.rpc import load_reporting_pb2, load_reporting_pb2_grpc
@@ -72,9 +73,7 @@ class LoadPoller:
         location = registration.location
         asked = _Asked(
             report_load=load_reporting_pb2_grpc.LoadReportingGrpcStub(channel).ReportLoad,
-            request=load_reporting_pb2.LoadReportRequest(
-                scope=location.scope, service_name=location.service_name
-            ),
+            request=load_reporting_pb2.LoadReportRequest(scope=location.scope, service_name=location.service_name),
         )
         self._ring[registration] = asked
         self._ask(registration, asked)
@@ -151,7 +150,7 @@ class LoadPoller:
             case grpc.StatusCode.OUT_OF_RANGE:
                 return f'the server does not report the load of service "{location.service_name}"'
             case code:
-                return f"ReportLoad failed: {code.name}: {error.details()}"
+                return f"ReportLoad failed: {code.name}: {brief(error.details())}"
 
 
 def _report(response: load_reporting_pb2.LoadReportResponse) -> LoadReport:

@@ -37,9 +37,7 @@ def server_credentials(spec: BalancerSpec) -> grpc.ServerCredentials | None:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(spec.certificate, spec.private_key_file)
     except ssl.SSLError as error:
         why = error.reason or str(error)
-        raise _fault(
-            spec.certificate, "certificate", f"is unusable with {spec.private_key_file}: {why}"
-        ) from error
+        raise _fault(spec.certificate, "certificate", f"is unusable with {spec.private_key_file}: {why}") from error
     if not spec.enforce_mutual_tls:
         return grpc.ssl_server_credentials([(key, chain)])
     roots = _system_roots()

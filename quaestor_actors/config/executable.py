@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,7 @@ def find_executable(name: str, *, folders: Iterable[Path], search_path: str) -> 
     if bare and (found := shutil.which(name, path=search_path)):
         return os.path.abspath(found)  # noqa: PTH100 - resolve() would follow links
     if unusable:
-        raise ExecutableNotUsableError(f"{unusable} is not executable; run: chmod +x {unusable}")
+        raise ExecutableNotUsableError(f"{unusable} is not executable; run: chmod +x {shlex.quote(unusable)}")
     places = ", ".join(candidates)
     searched = f"{places} and in PATH ({search_path})" if bare else places
     raise ExecutableNotUsableError(f"no such program; looked for {searched}")

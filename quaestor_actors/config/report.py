@@ -25,6 +25,11 @@ class Place:
         return replace(self, path=path)
 
 
+def one_line(text: str) -> str:
+    """Return text with its unprintable characters escaped: no file can forge lines or steer a terminal."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
 def place_of(node: yaml.Node, path: str) -> Place:
     """Return where a YAML node starts."""
     return Place(line=node.start_mark.line + 1, column=node.start_mark.column + 1, path=path)
@@ -41,8 +46,9 @@ class Report:
 
     def fault(self, place: Place, message: str) -> None:
         """Add something that makes the file unusable."""
+        text = one_line(message)
         self.faults.append(
-            ConfigFault(file=self.file, line=place.line, column=place.column, path=place.path, message=message)
+            ConfigFault(file=self.file, line=place.line, column=place.column, path=place.path, message=text)
         )
 
     def not_in_effect(self, place: Place, message: str) -> None:

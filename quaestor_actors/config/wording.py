@@ -39,7 +39,7 @@ def sentence(error: ErrorDetails, node: yaml.Node) -> str:
     if kind in _BOUNDS:
         name, expected = _BOUNDS[kind]
         limit = error.get("ctx", {})[name]
-        return f"expected {expected} {limit:g}, found {described(node).removeprefix('the number ')}"
+        return f"expected {expected} {limit:.0f}, found {described(node).removeprefix('the number ')}"
     expected = _EXPECTED.get(kind, "another value")
     return f"expected {expected}, found {described(node)}{_hint(kind, node)}"
 

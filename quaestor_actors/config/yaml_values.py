@@ -10,6 +10,7 @@ from typing import Final
 
 import yaml
 
+from quaestor_actors.config.report import one_line
 from quaestor_actors.config.yaml_document import PLAIN_TAG
 
 Scalar = str | int | float | bool | None
@@ -73,7 +74,7 @@ def plain_value(node: yaml.Node, *, as_written: bool = False) -> Value:
 
 def shown(text: str) -> str:
     """Return text fit for one line of a message: unprintable characters escaped, cut when long."""
-    line = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    line = one_line(text)
     return line if len(line) <= _SHOWN else line[: _SHOWN - 3] + "..."
 
 

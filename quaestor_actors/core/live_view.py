@@ -238,7 +238,7 @@ def discover(
     return tuple(locations[: max_count or None])
 
 
-def discover_top(  # noqa: PLR0913 - the request, and what a decision takes from outside
+def discover_top(
     view: LiveView, *, scope: str, service_name: str, max_count: int, ranking: Ranking, now: float
 ) -> tuple[tuple[Location, ...], LiveView]:
     """Return offered locations of exactly this scope and service, best first, and the view that remembers it.
@@ -257,11 +257,12 @@ def discover_top(  # noqa: PLR0913 - the request, and what a decision takes from
     group = view.groups.get((scope, service_name))
     if group is None:
         return (), view
-    candidates = [entry.candidate for entry in group.values() if entry.candidate is not None]
+    lapsed_at = now - view.hand_out_lifetime_s
+    candidates = [
+        _without_lapsed(entry.candidate, lapsed_at=lapsed_at) for entry in group.values() if entry.candidate is not None
+    ]
     best = ranking.rank(candidates, now=now)[: max_count or None]
-    handed_out = {
-        candidate.location: _hand_out(group[candidate.location], candidate, view=view, now=now) for candidate in best
-    }
+    handed_out = {candidate.location: _hand_out(group[candidate.location], candidate, now=now) for candidate in best}
     groups = {**view.groups, (scope, service_name): {**group, **handed_out}}
     return tuple(handed_out), LiveView(hand_out_lifetime_s=view.hand_out_lifetime_s, groups=groups)
 
@@ -336,13 +337,17 @@ def _effects_of(before: Entry, after: Entry) -> tuple[Effect, ...]:
     return tuple(effects)
 
 
-def _hand_out(entry: Entry, candidate: Candidate, *, view: LiveView, now: float) -> Entry:
+def _without_lapsed(candidate: Candidate, *, lapsed_at: float) -> Candidate:
     last = candidate.last_handed_out_at
-    still_counts = last is not None and now - last < view.hand_out_lifetime_s
-    handed_out = candidate.handed_out + 1 if still_counts else 1
-    # A lapsed count must not be taken off the new one by the report that was asked for before.
-    asked = entry.handed_out_when_asked if still_counts else 0
-    counted = replace(candidate, handed_out=handed_out, last_handed_out_at=now)
+    if candidate.handed_out == 0 or (last is not None and last > lapsed_at):
+        return candidate
+    return replace(candidate, handed_out=0)
+
+
+def _hand_out(entry: Entry, candidate: Candidate, *, now: float) -> Entry:
+    # A count that begins anew must not be lessened by the answer to a question from before.
+    asked = entry.handed_out_when_asked if candidate.handed_out else 0
+    counted = replace(candidate, handed_out=candidate.handed_out + 1, last_handed_out_at=now)
     return replace(entry, candidate=counted, handed_out_when_asked=asked)
 
 

@@ -41,7 +41,7 @@ class LoadReport:
             raise ValueError(f"server_memory_usage_percent must be in 0..100, got {memory}")
 
 
-def load_report_from_wire(  # noqa: PLR0913 - the fields of LoadReportResponse
+def load_report_from_wire(
     *,
     timestamp_ticks: int,
     known_load_rate: float,

@@ -14,6 +14,13 @@ from quaestor_actors.errors import ConflictError
 from quaestor_actors.rpc import load_reporting_pb2, load_reporting_pb2_grpc
 from quaestor_actors.worker.load import ServiceLoad
 from quaestor_actors.worker.reporter import LoadReporter
+from quaestor_actors.worker.request_pool import RequestPool
+
+MAX_WATCHERS = 64
+"""More watchers than this wait until one leaves; a watcher is a balancer or a cluster's prober."""
+
+FLUSH_S = 0.2
+"""How long answers that are finished may take to reach the wire."""
 
 WHOLE_SERVER = ""
 """The service name under which the health of the server as a whole is asked for."""
@@ -63,11 +70,13 @@ class WorkerServer:
         self._grace_s = grace_s
         self._reflected = reflected
         self._ended = threading.Event()
-        # Non-blocking: a watcher's stream must not hold one of the threads for as long as it watches.
-        self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="request")
-        self.health = health.HealthServicer(experimental_non_blocking=True, experimental_thread_pool=self._pool)
+        self._requests = RequestPool(threads=threads)
+        # A watcher holds a thread for as long as it watches, so watchers have threads of their own. The servicer's
+        # non-blocking mode would need none, and locks itself up when a watcher leaves while the status changes.
+        watchers = ThreadPoolExecutor(max_workers=MAX_WATCHERS, thread_name_prefix="health-watcher")
+        self.health = health.HealthServicer(experimental_non_blocking=False, experimental_thread_pool=watchers)
         # Two processes on one port would each get half of the requests, and nobody would notice.
-        self.grpc_server = grpc.server(self._pool, options=(("grpc.so_reuseport", 0),))
+        self.grpc_server = grpc.server(self._requests, options=(("grpc.so_reuseport", 0),))
 
     def start(self) -> None:
         """Listen, say SERVING for every service, and drain at SIGTERM. Only from the main thread.
@@ -115,7 +124,12 @@ class WorkerServer:
         """Say NOT_SERVING, let running requests finish within the grace period, and end."""
         # First the balancer learns that nobody should come any more, then the door closes.
         self.health.enter_graceful_shutdown()
-        self.grpc_server.stop(self._grace_s).wait()
+        ended = self.grpc_server.stop(self._grace_s)
+        self._requests.wait_idle(self._grace_s)
+        # What is still open is watchers' streams, which would stay to the end of the grace period, and answers on
+        # their way to the wire.
+        self.grpc_server.stop(FLUSH_S)
+        ended.wait()
         self._ended.set()
 
     def _drain(self) -> None:

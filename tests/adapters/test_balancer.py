@@ -1,4 +1,4 @@
-"""The balancer against real worker processes and through real clients."""
+"""The balancer over time: workers that die, hang and come back; its own start and end."""
 
 from __future__ import annotations
 
@@ -14,91 +14,27 @@ from typing import Any
 
 import grpc
 import pytest
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 from support.certificates import Authority
 from support.grpc_servers import (
     NOT_SERVING,
     SERVING,
-    Heard,
     SampleWorker,
     TinyServer,
     load_response,
     registration,
     reserved_port,
 )
+from support.running_balancer import DEADLINE_S, RunningBalancer
 from support.waiting import wait_until
 
-from quaestor_actors.adapters.balancer import Balancer, BalancerServing, LocationStatus
+from quaestor_actors.adapters.balancer import Balancer, BalancerServing
 from quaestor_actors.adapters.frontend import FrontendState
-from quaestor_actors.core.live_view import LocationOffered, LocationWithheld, Standing
+from quaestor_actors.core.live_view import LocationWithheld
 from quaestor_actors.core.location import Registration
 from quaestor_actors.core.spec import BalancerSpec
 from quaestor_actors.errors import ConflictError
-from quaestor_actors.rpc import service_discovery_pb2, service_discovery_pb2_grpc
 
-DEADLINE_S = 10.0
-
-
-class Running:
-    """A balancer, a client to it, and what it told its owner."""
-
-    def __init__(self, **spec: Any) -> None:  # noqa: ANN401
-        self.heard = Heard()
-        self.balancer = Balancer(
-            BalancerSpec(**{"host_name": "127.0.0.1", "port": 0, **spec}),
-            on_notice=self.heard,
-            on_crash=self.heard.crashes.append,
-        )
-        self.port = self.balancer.start()
-        self._channel = grpc.insecure_channel(f"127.0.0.1:{self.port}")
-        self._stub = service_discovery_pb2_grpc.ServiceDiscoveryGrpcStub(self._channel)
-
-    def register(self, *registrations: Registration) -> None:
-        self.balancer.set_registrations(registrations)
-
-    def all(self, service: str = "Worker", **request: Any) -> list[int]:  # noqa: ANN401
-        message = service_discovery_pb2.DiscoverServicesRequest(service_name=service, **request)
-        response = self._stub.DiscoverServices(message, timeout=DEADLINE_S)
-        return [location.port for location in response.service_locations]
-
-    def top(self, service: str = "Worker", **request: Any) -> list[int]:  # noqa: ANN401
-        message = service_discovery_pb2.DiscoverServicesRequest(service_name=service, **request)
-        response = self._stub.DiscoverTopServices(message, timeout=DEADLINE_S)
-        return [location.port for location in response.service_locations]
-
-    def health(self) -> int:
-        request = health_pb2.HealthCheckRequest(service="")
-        return int(health_pb2_grpc.HealthStub(self._channel).Check(request, timeout=DEADLINE_S).status)
-
-    def status_of(self, one: Registration) -> LocationStatus | None:
-        locations = self.balancer.status().locations
-        return next((each for each in locations if each.registration == one), None)
-
-    def expect_offered(self, *registrations: Registration) -> None:
-        for one in registrations:
-            self._expect(one, Standing.OFFERED)
-
-    def expect_withheld(self, one: Registration) -> str:
-        """Wait until the location is withheld, and return why."""
-        return self._expect(one, Standing.WITHHELD).reason
-
-    def _expect(self, one: Registration, standing: Standing) -> LocationStatus:
-        def there() -> LocationStatus | None:
-            status = self.status_of(one)
-            return status if status is not None and status.standing is standing else None
-
-        what = f"{one} to be {standing}; is {self.status_of(one)}"
-        status = wait_until(there, DEADLINE_S, what)
-        assert status is not None
-        return status
-
-    def close(self) -> None:
-        self._channel.close()
-        self.balancer.stop()
-        assert self.heard.crashes == []
-
-
-Start = Callable[..., Running]
+Start = Callable[..., RunningBalancer]
 StartWorker = Callable[..., SampleWorker]
 
 
@@ -106,8 +42,8 @@ StartWorker = Callable[..., SampleWorker]
 def start() -> Iterator[Start]:
     with ExitStack() as stack:
 
-        def run(**spec: Any) -> Running:  # noqa: ANN401
-            running = Running(**spec)
+        def run(**spec: Any) -> RunningBalancer:
+            running = RunningBalancer(**spec)
             stack.callback(running.close)
             return running
 
@@ -118,7 +54,7 @@ def start() -> Iterator[Start]:
 def start_worker() -> Iterator[StartWorker]:
     with ExitStack() as stack:
 
-        def run(**arguments: Any) -> SampleWorker:  # noqa: ANN401
+        def run(**arguments: Any) -> SampleWorker:
             worker = SampleWorker(stack.enter_context(reserved_port()), **arguments)
             stack.callback(worker.kill)
             return worker
@@ -134,42 +70,6 @@ def workers(start_worker: StartWorker) -> list[SampleWorker]:
 
 def registrations_of(workers: list[SampleWorker]) -> list[Registration]:
     return [registration(worker.port) for worker in workers]
-
-
-def test__four_workers__all_are_found_and_the_best_alternate(
-    start: Start, workers: list[SampleWorker]
-) -> None:
-    running = start()
-    registered = registrations_of(workers)
-    running.register(*registered)
-    running.expect_offered(*registered)
-    ports = {worker.port for worker in workers}
-    assert set(running.all()) == ports
-    assert {running.top(max_count=1)[0] for _ in range(4)} == ports
-    assert {
-        notice.registration for notice in running.heard.items if isinstance(notice, LocationOffered)
-    } == set(registered)
-
-
-def test__max_count__limits_both_answers(start: Start, workers: list[SampleWorker]) -> None:
-    running = start()
-    registered = registrations_of(workers)
-    running.register(*registered)
-    running.expect_offered(*registered)
-    for ask in (running.all, running.top):
-        assert [len(set(ask(max_count=count))) for count in (0, 1, 3, 9)] == [4, 1, 3, 4]
-        with pytest.raises(grpc.RpcError) as refusal:
-            ask(max_count=-1)
-        assert refusal.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-
-
-def test__discover_services__order_is_random(start: Start, workers: list[SampleWorker]) -> None:
-    running = start()
-    registered = registrations_of(workers)
-    running.register(*registered)
-    running.expect_offered(*registered)
-    # That 60 draws out of 24 orders are all the same one happens once in 24**59 runs.
-    assert len({tuple(running.all()) for _ in range(60)}) > 1
 
 
 def test__worker_killed__is_out_and_its_successor_in(start: Start, workers: list[SampleWorker]) -> None:
@@ -228,85 +128,6 @@ def test__worker_says_not_serving__is_out_until_it_serves(start: Start, start_wo
     assert running.all() == []
     worker.turn_over()
     running.expect_offered(one)
-
-
-def test__busy_worker__ranks_behind_the_idle_one(start: Start, start_worker: StartWorker) -> None:
-    running = start()
-    busy, idle = start_worker(current_requests=1), start_worker()
-    registered = registrations_of([busy, idle])
-    running.register(*registered)
-    running.expect_offered(*registered)
-    assert running.top() == [idle.port, busy.port]
-    status = running.status_of(registered[0])
-    assert status is not None
-    assert status.report is not None
-    assert status.report.current_requests == 1
-
-
-def test__load_changes__changes_the_ranking(start: Start) -> None:
-    running = start(recently_used_timeout_s=0.0)
-    load = {"first": 5, "second": 0}
-    with (
-        TinyServer(report_load=lambda: load_response(capacity=10, current=load["first"])) as first,
-        TinyServer(report_load=lambda: load_response(capacity=10, current=load["second"])) as second,
-    ):
-        registered = [registration(first.port), registration(second.port)]
-        running.register(*registered)
-        running.expect_offered(*registered)
-        assert running.top() == [second.port, first.port]
-        load.update(first=0, second=5)
-        wait_until(lambda: running.top() == [first.port, second.port], DEADLINE_S, "the new order")
-
-
-def test__scope_and_service__match_exactly(start: Start) -> None:
-    running = start()
-    with TinyServer(report_load=load_response) as one, TinyServer(report_load=load_response) as two:
-        registered = [registration(one.port), registration(two.port, scope="test")]
-        running.register(*registered)
-        running.expect_offered(*registered)
-        assert running.all() == running.top() == [one.port]
-        assert running.all(scope="test") == running.top(scope="test") == [two.port]
-        assert running.all(scope="other") == running.all("Work") == running.top("Worker2") == []
-
-
-def test__location_without_usable_load__is_withheld_with_the_reason(start: Start) -> None:
-    running = start(response_timeout_s=0.5)
-    release = threading.Event()
-
-    def late() -> Any:  # noqa: ANN401
-        release.wait(DEADLINE_S)
-        return load_response()
-
-    def broken() -> Any:  # noqa: ANN401
-        raise ZeroDivisionError
-
-    reasons = {}
-    with (
-        TinyServer() as silent,
-        TinyServer(report_load=late) as slow,
-        TinyServer(report_load=lambda: load_response(capacity=0)) as full,
-        TinyServer(report_load=broken) as faulty,
-    ):
-        servers = {"silent": silent, "slow": slow, "full": full, "faulty": faulty}
-        running.register(*(registration(server.port) for server in servers.values()))
-        for name, server in servers.items():
-            reasons[name] = running.expect_withheld(registration(server.port))
-        assert running.all() == running.top() == []
-        release.set()
-    assert reasons["silent"] == "the server does not implement Quaestor.LoadReporting.LoadReportingGrpc"
-    assert reasons["slow"] == "no load report within 0.5 s"
-    assert reasons["full"] == "its request capacity is 0"
-    assert reasons["faulty"].startswith("ReportLoad failed: UNKNOWN")
-
-
-def test__service_that_is_not_monitored__is_withheld_with_the_reason(start: Start) -> None:
-    running = start()
-    with TinyServer(report_load=load_response) as server:
-        server.set("Other", SERVING)
-        other = registration(server.port, service="Other")
-        running.register(other)
-        reason = running.expect_withheld(other)
-    assert reason == 'the server does not report the load of service "Other"'
 
 
 def test__first_view__decides_when_the_balancer_serves(start: Start, start_worker: StartWorker) -> None:
@@ -376,7 +197,7 @@ def test__stop__frees_the_port_and_ends_the_thread(start: Start) -> None:
 def test__taken_port__is_a_conflict_and_leaves_no_thread(start: Start) -> None:
     running = start()
     with pytest.raises(ConflictError, match=str(running.port)):
-        Running(port=running.port)
+        RunningBalancer(port=running.port)
     assert [thread.name for thread in threading.enumerate()].count("balancer") == 1
 
 

@@ -50,7 +50,7 @@ class Book:
     def discover_top(self, *, scope: str, service_name: str, max_count: int) -> Sequence[Location]:
         return self._answer("discover_top", scope, service_name, max_count)
 
-    def _answer(self, *question: Any) -> Sequence[Location]:  # noqa: ANN401
+    def _answer(self, *question: Any) -> Sequence[Location]:
         self.asked.append(question)
         self.entered.set()
         self.go_on.wait(DEADLINE_S)
@@ -62,7 +62,7 @@ class Book:
 class Running:
     """A frontend on its own thread, and clients to it."""
 
-    def __init__(self, **spec: Any) -> None:  # noqa: ANN401
+    def __init__(self, **spec: Any) -> None:
         self.book = Book()
         self.crashes: list[BaseException] = []
         self.spec = BalancerSpec(**{"host_name": "127.0.0.1", "port": 0, **spec})
@@ -84,12 +84,10 @@ class Running:
     def channel(self, credentials: grpc.ChannelCredentials | None = None) -> grpc.Channel:
         address = f"localhost:{self.port}"
         if credentials is None:
-            channel = grpc.insecure_channel(address)
-        else:
-            channel = grpc.secure_channel(address, credentials)
-        return self._stack.enter_context(channel)
+            return self._stack.enter_context(grpc.insecure_channel(address))
+        return self._stack.enter_context(grpc.secure_channel(address, credentials))
 
-    def discover(self, rpc: str = "DiscoverServices", **request: Any) -> list[Location]:  # noqa: ANN401
+    def discover(self, rpc: str = "DiscoverServices", **request: Any) -> list[Location]:
         return found(self.channel(), rpc, **request)
 
     def drain(self, grace_s: float) -> None:
@@ -101,7 +99,7 @@ class Running:
         assert self.crashes == []
 
 
-def found(channel: grpc.Channel, rpc: str = "DiscoverServices", **request: Any) -> list[Location]:  # noqa: ANN401
+def found(channel: grpc.Channel, rpc: str = "DiscoverServices", **request: Any) -> list[Location]:
     """Ask over this channel and return what was found."""
     stub = service_discovery_pb2_grpc.ServiceDiscoveryGrpcStub(channel)
     message = service_discovery_pb2.DiscoverServicesRequest(**request)
@@ -125,7 +123,7 @@ Start = Callable[..., Running]
 def start() -> Iterator[Start]:
     with ExitStack() as stack:
 
-        def run(**spec: Any) -> Running:  # noqa: ANN401
+        def run(**spec: Any) -> Running:
             running = Running(**spec)
             stack.callback(running.close)
             return running
@@ -138,9 +136,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("tls"))
 
 
-@pytest.mark.parametrize(
-    ("rpc", "asked"), [("DiscoverServices", "discover"), ("DiscoverTopServices", "discover_top")]
-)
+@pytest.mark.parametrize(("rpc", "asked"), [("DiscoverServices", "discover"), ("DiscoverTopServices", "discover_top")])
 def test__discover__answer_is_the_discovery_s_in_its_order(start: Start, rpc: str, asked: str) -> None:
     running = start()
     assert running.discover(rpc, scope="s", service_name="Worker", max_count=7) == list(LOCATIONS)
@@ -190,9 +186,7 @@ def test__request_that_fails__is_no_reason_to_be_unhealthy(start: Start) -> None
     assert running.discover(service_name="Worker") == list(LOCATIONS)
 
 
-@pytest.mark.parametrize(
-    "service", ["", "ServiceDiscoveryGrpc", "Quaestor.ServiceDiscovery.ServiceDiscoveryGrpc"]
-)
+@pytest.mark.parametrize("service", ["", "ServiceDiscoveryGrpc", "Quaestor.ServiceDiscovery.ServiceDiscoveryGrpc"])
 def test__health_check__not_serving_before_the_first_view(start: Start, service: str) -> None:
     running = start()
     channel = running.channel()
@@ -259,9 +253,7 @@ def test__localhost__listens_on_loopback_only(start: Start) -> None:
 def test__taken_port__names_port_and_holder(host_name: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]
-        with pytest.raises(
-            ConflictError, match=rf"port {port} on {host_name} is taken by .* \(pid {os.getpid()}\)"
-        ):
+        with pytest.raises(ConflictError, match=rf"port {port} on {host_name} is taken by .* \(pid {os.getpid()}\)"):
             Running(host_name=host_name, port=port)
 
 
@@ -276,9 +268,7 @@ def test__host_of_another_machine__is_refused() -> None:
         Running(host_name="192.0.2.1")
 
 
-def test__tls__serves_who_trusts_the_certificate_and_nobody_in_plain_text(
-    start: Start, authority: Authority
-) -> None:
+def test__tls__serves_who_trusts_the_certificate_and_nobody_in_plain_text(start: Start, authority: Authority) -> None:
     certificate, key = authority.issue("localhost")
     running = start(certificate=certificate, private_key_file=key)
     credentials = grpc.ssl_channel_credentials(root_certificates=authority.root_pem)
@@ -307,9 +297,7 @@ def test__mutual_tls__needs_a_certificate_of_the_client(
     assert found(running.channel(named), service_name="Worker") == list(LOCATIONS)
 
 
-def test__unusable_certificate__is_an_error_and_never_plain_text(
-    authority: Authority, tmp_path: Path
-) -> None:
+def test__unusable_certificate__is_an_error_and_never_plain_text(authority: Authority, tmp_path: Path) -> None:
     certificate, key = authority.issue("localhost")
     _, other_key = authority.issue("localhost")
     rubbish = tmp_path / "rubbish.pem"

@@ -24,15 +24,11 @@ PATIENT = HealthTiming(response_timeout_s=10.0, heartbeat_interval_s=NEVER_S, ch
 class Watching:
     """A health watch on its own thread, driven from the test's."""
 
-    def __init__(
-        self, timing: HealthTiming, on_report: Callable[[HealthReport[str]], None] | None = None
-    ) -> None:
+    def __init__(self, timing: HealthTiming, on_report: Callable[[HealthReport[str]], None] | None = None) -> None:
         self.heard = Heard()
         self.loop = LoopThread(name="test", on_crash=self.heard.crashes.append)
         self.loop.start()
-        self.watch: HealthWatch[str] = HealthWatch(
-            loop=self.loop, timing=timing, on_report=on_report or self.heard
-        )
+        self.watch: HealthWatch[str] = HealthWatch(loop=self.loop, timing=timing, on_report=on_report or self.heard)
 
     def add(self, key: str, port: int, *services: str) -> None:
         target = HealthTarget(address=f"localhost:{port}", service_names=services)
@@ -65,7 +61,7 @@ WatchingFactory = Callable[..., Watching]
 def start_watching() -> Iterator[WatchingFactory]:
     with ExitStack() as stack:
 
-        def start(timing: HealthTiming = PATIENT, **arguments: Any) -> Watching:  # noqa: ANN401
+        def start(timing: HealthTiming = PATIENT, **arguments: Any) -> Watching:
             watching = Watching(timing, **arguments)
             stack.callback(watching.close)
             return watching
@@ -140,9 +136,7 @@ def test__server_without_watch__is_asked_by_check(start_watching: WatchingFactor
         watching.add("one", server.port, "Worker")
         watching.add("other", server.port, "Nobody")
         watching.expect(Health.SERVING)
-        assert (
-            watching.expect(Health.NOT_SERVING, "other").detail == 'service "Nobody" is unknown to the server'
-        )
+        assert watching.expect(Health.NOT_SERVING, "other").detail == 'service "Nobody" is unknown to the server'
         server.set("Worker", NOT_SERVING)
         watching.expect(Health.NOT_SERVING)
 
@@ -164,9 +158,7 @@ def test__server_without_health__is_not_serving_with_that_detail(start_watching:
         assert watching.expect(Health.NOT_SERVING).detail == detail
 
 
-def test__process_killed_and_replaced__both_are_seen(
-    start_watching: WatchingFactory, worker: SampleWorker
-) -> None:
+def test__process_killed_and_replaced__both_are_seen(start_watching: WatchingFactory, worker: SampleWorker) -> None:
     watching = start_watching()
     watching.add("one", worker.port, "Worker")
     watching.expect(Health.SERVING)
@@ -177,9 +169,7 @@ def test__process_killed_and_replaced__both_are_seen(
     watching.expect(Health.SERVING)
 
 
-def test__process_hangs__is_a_timeout_until_it_goes_on(
-    start_watching: WatchingFactory, worker: SampleWorker
-) -> None:
+def test__process_hangs__is_a_timeout_until_it_goes_on(start_watching: WatchingFactory, worker: SampleWorker) -> None:
     timing = HealthTiming(response_timeout_s=1.0, heartbeat_interval_s=0.1)
     watching = start_watching(timing)
     watching.add("one", worker.port, "Worker")

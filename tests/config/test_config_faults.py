@@ -44,6 +44,10 @@ def agent_faults(folder: Path, keys: str) -> list[str]:
             "processCount: '4'",
             "5:19: agents[0].processCount: expected a whole number, found text '4' (remove the quotes)",
         ),
+        (
+            "startupWaitSeconds: 3e6",
+            "5:25: agents[0].startupWaitSeconds: expected a number not above 2000000, found 3e6",
+        ),
         ("processCount: -1", "5:19: agents[0].processCount: expected a number not below 0, found -1"),
         ("useTLS: no", "5:13: agents[0].useTLS: expected true or false, found text 'no' (write false)"),
         ("useTLS: On", "5:13: agents[0].useTLS: expected true or false, found text 'On' (write true)"),
@@ -239,3 +243,8 @@ def test__executable__file_without_execute_bit__remedy_is_told(tmp_path: Path) -
     (tmp_path / "tool").touch()
     text = f"{HEAD}agents: {{A: {{executablePath: tool}}}}\n"
     assert faults(tmp_path, text) == ["2:30: agents.A.executablePath: tool is not executable; run: chmod +x tool"]
+
+
+def test__message__control_characters_in_a_value__are_escaped(tmp_path: Path) -> None:
+    (fault,) = faults(tmp_path, HEAD + 'agents: {A: {executablePath: "/gone/\\e[2J\\n"}}\n')
+    assert fault == r"2:30: agents.A.executablePath: no such program; looked for /gone/\x1b[2J\n"

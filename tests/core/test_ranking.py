@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import permutations
-from random import Random  # noqa: TID251 - hypothesis passes one in
+from random import Random
 from typing import Any
 
 import pytest
@@ -45,7 +45,7 @@ candidates = st.builds(
 candidate_lists = st.lists(candidates, max_size=6, unique_by=lambda candidate: candidate.location)
 
 
-def candidate(  # noqa: PLR0913 - one argument per thing a ranking looks at
+def candidate(
     port: int,
     *,
     host: str = "a",
@@ -69,9 +69,7 @@ def ports(*given_candidates: Candidate) -> list[int]:
 
 
 @given(candidate_lists, st.randoms(use_true_random=False))
-def test__rank__any_sequence__gives_the_same_order_of_the_same_candidates(
-    some: list[Candidate], rng: Random
-) -> None:
+def test__rank__any_sequence__gives_the_same_order_of_the_same_candidates(some: list[Candidate], rng: Random) -> None:
     ranked = RANKING.rank(some, now=NOW)
     shuffled = list(some)
     rng.shuffle(shuffled)
@@ -196,6 +194,4 @@ def test__load_report_from_wire__negative_rate_and_memory__are_unknown() -> None
         server_utilization=0.25,
         server_memory_usage_percent=-1.0,
     )
-    assert report == LoadReport(
-        timestamp_ticks=7, request_capacity=2, current_requests=1, server_utilization=0.25
-    )
+    assert report == LoadReport(timestamp_ticks=7, request_capacity=2, current_requests=1, server_utilization=0.25)

@@ -155,7 +155,7 @@ class Heard:
         self._items: list[Any] = []
         self.crashes: list[BaseException] = []
 
-    def __call__(self, item: Any) -> None:  # noqa: ANN401 - whatever is under test
+    def __call__(self, item: Any) -> None:
         with self._lock:
             self._items.append(item)
 
@@ -175,7 +175,7 @@ class _CheckOnly(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # grpc_h
     def __init__(self, servicer: health.HealthServicer) -> None:
         self._servicer = servicer
 
-    def Check(self, request: Any, context: Any) -> Any:  # noqa: ANN401, N802 - untyped; the rpc's name
+    def Check(self, request: Any, context: Any) -> Any:
         return self._servicer.Check(request, context)
 
 
@@ -183,7 +183,7 @@ class _Load(load_reporting_pb2_grpc.LoadReportingGrpcServicer):
     def __init__(self, report_load: Callable[[], load_reporting_pb2.LoadReportResponse]) -> None:
         self._report_load = report_load
 
-    def ReportLoad(  # noqa: N802 - the rpc's name
+    def ReportLoad(
         self, request: load_reporting_pb2.LoadReportRequest, context: grpc.ServicerContext
     ) -> load_reporting_pb2.LoadReportResponse:
         if request.service_name != "Worker":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time  # noqa: TID251 - tests live in real time
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
