@@ -28,7 +28,7 @@ from quaestor_actors.adapters.processes import WatchedProcess
 from quaestor_actors.core import group, lifecycle, tree
 from quaestor_actors.core.group import Group, MemberFact
 from quaestor_actors.core.lifecycle import Member, MemberState
-from quaestor_actors.core.location import Location, Registration
+from quaestor_actors.core.location import Location, Registration, join_address
 from quaestor_actors.core.spec import AgentSpec, ShutdownAction
 from quaestor_actors.errors import SpawnError
 
@@ -151,7 +151,7 @@ class AgentSupervisor(TreeActor):
                 self._watch(member.member_id, member.incarnation, watched)
                 self.log.info("adopted %s, pid %d", member.member_id, member.process.pid)
         self._group, effects = group.resume(
-            self._group, {name: True for name in self._processes}, time.monotonic(), self._start.rules
+            self._group, dict.fromkeys(self._processes, True), time.monotonic(), self._start.rules
         )
         unwanted = lifecycle.StopRequested(reason="no longer configured")
         self._carry_out(effects, [MemberFact(member_id=name, fact=unwanted) for name in surplus])
@@ -222,9 +222,10 @@ class AgentSupervisor(TreeActor):
         spec = self._start.spec
         number = int(effect.member_id.rpartition("/")[2])
         port = spec.ports[number - 1] if spec.ports else processes.free_port(spec.host_name)
+        if processes.port_in_use(spec.host_name, port):
+            reason = f"port {port} is taken by {processes.holder_of(port)}"
+            return lifecycle.SpawnFailed(incarnation=effect.incarnation, reason=reason)
         try:
-            if processes.port_in_use(spec.host_name, port):
-                raise SpawnError(f"port {port} is taken by {processes.holder_of(port)}")
             watched = processes.spawn(
                 spec,
                 member=self._tag(effect.member_id, effect.incarnation),
@@ -261,14 +262,16 @@ class AgentSupervisor(TreeActor):
     def _probe(self, member: Member) -> None:
         if self._prober is None or member.state not in PROBED_STATES or member.process is None:
             return
-        address = f"{self._start.spec.host_name}:{member.port}"
+        if member.port is None:
+            return
         self.send(
             self._prober,
             WatchMember(
                 member_id=member.member_id,
                 incarnation=member.incarnation,
-                address=address,
+                address=join_address(self._start.spec.host_name, member.port),
                 service_names=self._start.spec.service_names,
+                use_tls=self._start.spec.use_tls,
             ),
         )
 

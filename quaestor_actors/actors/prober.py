@@ -13,6 +13,7 @@ from quaestor_actors.adapters.event_loop import LoopThread
 from quaestor_actors.adapters.health import HealthReport, HealthWatch
 from quaestor_actors.adapters.health_link import HealthTarget, HealthTiming
 from quaestor_actors.adapters.mailbox import Mailbox
+from quaestor_actors.adapters.tls import channel_credentials
 from quaestor_actors.core.lifecycle import Health
 
 Target = tuple[str, int]
@@ -37,6 +38,7 @@ class WatchMember:
     address: str
     service_names: tuple[str, ...]
     """Each must serve; none: the whole server must."""
+    use_tls: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +106,11 @@ class ProberActor(TreeActor):
             self._drop(before)
         self._targets[message.member_id] = target
         health = self._require_health()
-        where = HealthTarget(address=message.address, service_names=message.service_names or ("",))
+        where = HealthTarget(
+            address=message.address,
+            service_names=message.service_names,
+            credentials=channel_credentials() if message.use_tls else None,
+        )
         self._loop.post(lambda: health.add(target, where))
 
     def _drop(self, target: Target) -> None:

@@ -103,7 +103,7 @@ class RegistryActor(TreeActor):
             case _:
                 self.log.warning("unexpected message %s", type(message).__name__)
 
-    def on_wake(self, key: str) -> None:
+    def on_wake(self, _key: str) -> None:
         """Stop waiting for owners that never announced."""
         self.log.warning("no word from %s: going on without", ", ".join(sorted(self._registry.awaited)))
         self._registry = registry.give_up_waiting(self._registry)

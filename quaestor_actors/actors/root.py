@@ -97,7 +97,7 @@ class RootSupervisor(TreeActor):
             case _ if not self._children.handle(message, sender):
                 self.log.warning("unexpected message %s", type(message).__name__)
 
-    def on_wake(self, key: str) -> None:
+    def on_wake(self, _key: str) -> None:
         """Look at the clock for the children; nothing else here waits for time."""
         self._children.wake()
 

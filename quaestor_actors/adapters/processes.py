@@ -25,6 +25,7 @@ from quaestor_actors.errors import SpawnError
 MEMBER_VARIABLE = "QUAESTOR_MEMBER"
 """In every member's environment: who it is, for people and for a supervisor that lost its notes."""
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchedProcess:
     """A process and the descriptor that becomes readable when it ends."""

@@ -17,9 +17,8 @@ def server_credentials(spec: BalancerSpec) -> grpc.ServerCredentials | None:
     With `enforce_mutual_tls` a client must present a certificate that the system's roots trust.
 
     Raises:
-        ConfigError: A file cannot be read, is no PEM, or the key does not belong to the certificate; or only
-        one
-            of the two is named; or mutual TLS is asked for without a certificate.
+        ConfigError: A file cannot be read, is no PEM, or is encrypted; the key does not belong to the certificate;
+            only one of the two is named; or mutual TLS is asked for without a certificate.
         OperationError: Mutual TLS is asked for and the system has no trusted roots.
     """
     if spec.certificate is None and spec.private_key_file is None:
@@ -34,7 +33,9 @@ def server_credentials(spec: BalancerSpec) -> grpc.ServerCredentials | None:
     key = _read(spec.private_key_file, "privateKeyFile")
     # gRPC would only say "failed to bind"; OpenSSL knows what is wrong.
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(spec.certificate, spec.private_key_file)
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
+            spec.certificate, spec.private_key_file, password=_no_password
+        )
     except ssl.SSLError as error:
         why = error.reason or str(error)
         raise _fault(spec.certificate, "certificate", f"is unusable with {spec.private_key_file}: {why}") from error
@@ -49,6 +50,11 @@ def server_credentials(spec: BalancerSpec) -> grpc.ServerCredentials | None:
 def channel_credentials() -> grpc.ChannelCredentials:
     """Return credentials that accept servers which the system's roots trust (gRPC's own if it has none)."""
     return grpc.ssl_channel_credentials(root_certificates=_system_roots())
+
+
+def _no_password() -> str:
+    """Return a password that opens nothing, where OpenSSL would ask on the terminal."""
+    return ""
 
 
 def _system_roots() -> bytes | None:

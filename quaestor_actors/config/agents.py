@@ -44,13 +44,13 @@ def read_agents(entry: Entry | None, report: Report) -> tuple[AgentSection, ...]
     else:
         report.fault(entry.value, f"expected a list of agents, found {described(entry.node)}")
         return ()
-    _check_unique(agents, report)
     return tuple(agents)
 
 
 def _listed_agent(node: yaml.Node, place: Place, report: Report) -> AgentSection:
     section = read_section(node, AgentKeys, report=report, place=place)
-    if isinstance(node, yaml.MappingNode) and "agentType" not in section.entries:
+    is_missing = "agentType" not in section.entries and "agentType" not in section.broken
+    if isinstance(node, yaml.MappingNode) and is_missing:
         report.fault(place, "agentType is missing")
     agent_type = section.keys.agent_type or ""
     return AgentSection(section=section, agent_type=agent_type, type_place=section.place_of("agentType"))
@@ -67,7 +67,8 @@ def _named_agent(name: str, entry: Entry, report: Report) -> AgentSection:
     return AgentSection(section=section, agent_type="" if problem else name, type_place=entry.key)
 
 
-def _check_unique(agents: Iterable[AgentSection], report: Report) -> None:
+def check_unique(agents: Iterable[AgentSection], report: Report) -> None:
+    """Report agents that one cluster runs under the same type."""
     first_lines: dict[str, int] = {}
     for agent in agents:
         # Types name files and actors: two that differ by case only would be told apart by nobody.
@@ -82,7 +83,10 @@ def check_port_count(agent: AgentSection, report: Report) -> None:
     """Report ports that are neither as many as the processes nor left out."""
     section = agent.section
     ports, count = section.keys.ports, section.keys.process_count
-    if not ports or section.broken & {"ports", "processCount"} or len(ports) == count:
+    if section.broken & {"ports", "processCount"}:
+        return
+    # An agent scaled down to nothing keeps its ports for when it is scaled up again.
+    if not ports or count in {0, len(ports)}:
         return
     message = (
         f"{len(ports)} {'port' if len(ports) == 1 else 'ports'} for {count} "
@@ -92,10 +96,8 @@ def check_port_count(agent: AgentSection, report: Report) -> None:
 
 
 def report_pending(agent: AgentSection, report: Report) -> None:
-    """List the keys of an agent that do nothing yet."""
+    """List the keys of an agent that its members should heed and that do nothing yet."""
     section = agent.section
-    if section.keys.use_tls:
-        report.not_in_effect(section.place_of("useTLS"), "members are reached without TLS")
     if section.keys.client_certificate is not None:
         report.not_in_effect(section.place_of("clientCertificate"), "no client certificate is presented")
     if section.keys.recycling_interval_hours > 0:

@@ -10,13 +10,12 @@ from quaestor_actors.config.agents import (
     agent_spec,
     check_port_count,
     read_agents,
-    report_pending,
 )
 from quaestor_actors.config.certificate import check_certificate
 from quaestor_actors.config.loaded import LoadedCluster
 from quaestor_actors.config.locate import LOAD_BALANCER_FILE
 from quaestor_actors.config.ports import Claim, check_claims, claims_of, on_same_host
-from quaestor_actors.config.report import Report, place_of
+from quaestor_actors.config.report import Place, Report, place_of
 from quaestor_actors.config.schema import LoadBalancerKeys
 from quaestor_actors.config.sections import Section, read_entries, read_section
 from quaestor_actors.config.yaml_document import read_document
@@ -25,8 +24,18 @@ from quaestor_actors.core.spec import KEY_VALUE_STORE, WORKER, AgentSpec, Balanc
 from quaestor_actors.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
+
+
+_OF_PROCESSES = (
+    "executablePath",
+    "commandLineArguments",
+    "environmentVariables",
+    "startupWaitSeconds",
+    "recyclingIntervalHours",
+    "clusterShutdownAction",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +48,8 @@ class BalancerFile:
     """Those with something wrong."""
     spec: BalancerSpec
     """With defaults where something is wrong."""
+    workers: tuple[Claim, ...]
+    """Where its services are said to be."""
 
 
 def read_balancer_file(file: Path, *, report: Report, environ: Mapping[str, str]) -> BalancerFile | None:
@@ -68,23 +79,34 @@ def read_balancer_file(file: Path, *, report: Report, environ: Mapping[str, str]
         recently_used_timeout_s=section.keys.recently_used_timeout_seconds,
         agents=tuple(_service_spec(agent, environ) for agent in agents),
     )
-    return BalancerFile(given=frozenset(section.entries), broken=section.broken, spec=spec)
+    workers = claims_of(agent for agent in agents if agent.agent_type == WORKER)
+    return BalancerFile(given=frozenset(section.entries), broken=section.broken, spec=spec, workers=tuple(workers))
+
+
+def warn_of_strangers(file: BalancerFile | None, managed: Iterable[Claim], report: Report) -> None:
+    """Warn of services that the file of a cluster's balancer names and the cluster does not run."""
+    known = list(managed)
+    for worker in () if file is None else file.workers:
+        if any(worker.port == own.port and on_same_host(worker.host_name, own.host_name) for own in known):
+            continue
+        if worker.place is not None:
+            address = f"{worker.host_name}:{worker.port}"
+            report.warn(worker.place, f"{address} is not balanced; the registry holds what the cluster runs")
 
 
 def _check_mutual_tls(section: Section[LoadBalancerKeys], report: Report) -> None:
     if not section.keys.enforce_mutual_tls:
         return
-    place = section.place_of("enforceMutualTls")
-    report.not_in_effect(place, "whether clients must present certificates is settled later")
     if "certificate" not in section.entries and "privateKeyFile" not in section.entries:
-        report.fault(place, "mutual TLS needs certificate and privateKeyFile")
+        report.fault(section.place_of("enforceMutualTls"), "mutual TLS needs certificate and privateKeyFile")
 
 
 def _check_agent(agent: AgentSection, report: Report) -> None:
     section = agent.section
     if "processCount" in section.entries:
         check_port_count(agent, report)
-    report_pending(agent, report)
+    if section.keys.client_certificate is not None:
+        report.not_in_effect(section.place_of("clientCertificate"), "no client certificate is presented")
     match agent.agent_type:
         case "":
             return
@@ -96,7 +118,7 @@ def _check_agent(agent: AgentSection, report: Report) -> None:
             report.warn(agent.type_place, message)
     if agent.agent_type == KEY_VALUE_STORE:
         report.not_in_effect(agent.type_place, f"the {WORKER} agents of this file are the registry")
-    for key in ("executablePath", "commandLineArguments", "environmentVariables", "clusterShutdownAction"):
+    for key in _OF_PROCESSES:
         if key in section.entries:
             report.warn(section.entries[key].key, "has no effect here; the balancer starts and stops no process")
 
@@ -129,11 +151,14 @@ def load_balancer(directory: Path, *, environ: Mapping[str, str]) -> LoadedClust
     balancer = read_balancer_file(file, report=report, environ=environ)
     if report.faults or balancer is None:
         raise ConfigError(tuple(sorted(set(report.faults))))
+    workers = (agent for agent in balancer.spec.agents if agent.agent_type == WORKER)
     spec = ClusterSpec(
         name=f"loadbalancer-{balancer.spec.port}",
         balancer=balancer.spec,
-        static_agents=tuple(agent for agent in balancer.spec.agents if agent.agent_type == WORKER),
+        static_agents=tuple(agent for agent in workers if not agent.exclude_from_registry),
     )
+    if not spec.static_agents:
+        report.warn(Place(line=1, column=1, path="agents"), f"no {WORKER} agent is registered; nothing is balanced")
     return LoadedCluster(
         spec=spec, files=(file,), pending=tuple(sorted(report.pending)), warnings=report.warning_lines()
     )

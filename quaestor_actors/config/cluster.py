@@ -15,10 +15,11 @@ from quaestor_actors.config.agents import (
     AgentSection,
     agent_spec,
     check_port_count,
+    check_unique,
     read_agents,
     report_pending,
 )
-from quaestor_actors.config.balancer import BalancerFile, read_balancer_file
+from quaestor_actors.config.balancer import BalancerFile, read_balancer_file, warn_of_strangers
 from quaestor_actors.config.executable import ExecutableNotUsableError, find_executable
 from quaestor_actors.config.loaded import LoadedCluster
 from quaestor_actors.config.locate import CLUSTER_FILE, LOAD_BALANCER_FILE
@@ -28,7 +29,14 @@ from quaestor_actors.config.schema import ClusterKeys
 from quaestor_actors.config.sections import Entry, Section, read_entries, read_section
 from quaestor_actors.config.yaml_document import read_document
 from quaestor_actors.config.yaml_values import is_null
-from quaestor_actors.core.spec import KEY_VALUE_STORE, LOAD_BALANCER, AgentSpec, BalancerSpec, ClusterSpec
+from quaestor_actors.core.spec import (
+    BALANCER_SERVICE,
+    KEY_VALUE_STORE,
+    LOAD_BALANCER,
+    AgentSpec,
+    BalancerSpec,
+    ClusterSpec,
+)
 from quaestor_actors.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -49,16 +57,17 @@ def load_cluster(directory: Path, *, environ: Mapping[str, str]) -> LoadedCluste
     report, balancer_report = Report(file=str(file)), Report(file=str(second))
     root = read_document(file, report)
     if root is None:
-        raise ConfigError(tuple(report.faults))
+        raise ConfigError(tuple(sorted(set(report.faults))))
     entries = _top_entries(root, report)
     section = _cluster_section(root, entries.get("clusterConfig"), report)
-    agents = read_agents(entries.get("agents"), report)
+    agents = _managed_agents(entries.get("agents"), report)
     builtin = next((agent for agent in agents if _is_builtin(agent)), None)
     balancer_file, balancer = None, None
     files: tuple[Path, ...] = (file,)
     if builtin is not None and os.path.lexists(second):
         files = (file, second)
         balancer_file = read_balancer_file(second, report=balancer_report, environ=environ)
+        warn_of_strangers(balancer_file, claims_of(agents), balancer_report)
     if builtin is not None:
         _check_builtin(builtin, balancer_file, report)
         balancer = _balancer_spec(builtin, balancer_file)
@@ -76,23 +85,27 @@ def load_cluster(directory: Path, *, environ: Mapping[str, str]) -> LoadedCluste
 
 
 def _top_entries(root: yaml.Node, report: Report) -> dict[str, Entry]:
-    before = len(report.faults)
     entries = read_entries(root, ("clusterConfig", "agents"), report=report, path="")
     entries = {key: entry for key, entry in entries.items() if not is_null(entry.node)}
     # An unknown key that is one of these misspelt, or a root that is no mapping, is one fault and not two.
-    if "agents" not in entries and len(report.faults) == before:
+    if isinstance(root, yaml.MappingNode) and "agents" not in entries and "agents" not in report.misspelt:
         report.fault(place_of(root, "agents"), "missing; list what the cluster runs, or write [] for nothing")
     return entries
 
 
+def _managed_agents(entry: Entry | None, report: Report) -> tuple[AgentSection, ...]:
+    agents = read_agents(entry, report)
+    check_unique(agents, report)
+    return agents
+
+
 def _cluster_section(root: yaml.Node, entry: Entry | None, report: Report) -> Section[ClusterKeys]:
     place = place_of(root, "clusterConfig") if entry is None else entry.value
-    before = len(report.faults)
     node = None if entry is None else entry.node
-    if not isinstance(root, yaml.MappingNode):
-        return read_section(None, ClusterKeys, report=report, place=place)
     section = read_section(node, ClusterKeys, report=report, place=place)
-    if "name" not in section.entries and len(report.faults) == before:
+    is_readable = isinstance(root, yaml.MappingNode) and (node is None or isinstance(node, yaml.MappingNode))
+    is_known = "clusterConfig" not in report.misspelt and "name" not in section.broken
+    if is_readable and is_known and "name" not in section.entries:
         report.fault(place.named("clusterConfig.name"), "missing; every cluster has a name")
     return section
 
@@ -112,8 +125,16 @@ def _check_builtin(agent: AgentSection, file: BalancerFile | None, report: Repor
             section.entries["ports"].item(0),
             f"port {section.keys.ports[0]} contradicts port {file.spec.port} of {LOAD_BALANCER_FILE}",
         )
-    for key in ("commandLineArguments", "environmentVariables", "serviceNames"):
-        if key in section.entries:
+    set_in_vain = {
+        "commandLineArguments": bool(section.keys.command_line_arguments),
+        "environmentVariables": bool(section.keys.environment_variables),
+        "useTLS": section.keys.use_tls,
+        "clientCertificate": section.keys.client_certificate is not None,
+        "recyclingIntervalHours": section.keys.recycling_interval_hours > 0,
+        "serviceNames": section.keys.service_names not in {(), (BALANCER_SERVICE,)},
+    }
+    for key, is_set in set_in_vain.items():
+        if is_set:
             report.warn(section.entries[key].key, "has no effect on the built-in LoadBalancer")
 
 
@@ -147,7 +168,8 @@ def _specs(
 ) -> tuple[AgentSpec, ...]:
     specs = []
     for agent in agents:
-        report_pending(agent, report)
+        if not _is_builtin(agent):
+            report_pending(agent, report)
         if agent.agent_type == KEY_VALUE_STORE:
             message = "it runs as an ordinary agent; services are registered within the cluster"
             report.not_in_effect(agent.type_place, message)

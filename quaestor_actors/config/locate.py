@@ -15,13 +15,18 @@ LOAD_BALANCER_FILE = "quaestor.loadbalancer.config.yml"
 def default_config_directory() -> Path:
     """Return the folder of the files that come with the project.
 
-    In a checkout, or an editable install of one, that is `conf` beside the package; else the place below the
-    installation's data folder that setup.cfg names. It need not exist.
+    In a checkout, or an editable install of one, that is `conf` beside the package; else the place that setup.cfg
+    names below the data folder of the installation that the package is in: the system's, a virtual environment's or
+    the user's own. It need not exist.
     """
-    checkout = Path(__file__).resolve().parents[2] / "conf"
+    site = Path(__file__).resolve().parents[2]
+    checkout = site / "conf"
     if (checkout / CLUSTER_FILE).is_file():
         return checkout
-    return Path(sysconfig.get_path("data")) / "share" / "quaestor-actors" / "conf"
+    user = sysconfig.get_preferred_scheme("user")
+    is_users = Path(sysconfig.get_path("purelib", user)).resolve() == site
+    data = sysconfig.get_path("data", user) if is_users else sysconfig.get_path("data")
+    return Path(data) / "share" / "quaestor-actors" / "conf"
 
 
 def find_config_directory(explicit: Path | None, file_name: str, *, cwd: Path, defaults: Path | None = None) -> Path:

@@ -43,6 +43,8 @@ class Report:
     faults: list[ConfigFault] = field(default_factory=list)
     pending: list[PendingKey] = field(default_factory=list)
     warnings: list[tuple[int, int, str]] = field(default_factory=list)
+    misspelt: set[str] = field(default_factory=set)
+    """Paths that unknown keys probably meant: what is there is unknown, and not missing."""
 
     def fault(self, place: Place, message: str) -> None:
         """Add something that makes the file unusable."""

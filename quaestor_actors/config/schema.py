@@ -33,9 +33,9 @@ def _broken(sentence: str) -> PydanticCustomError:
 
 def name_problem(text: str) -> str:
     """Return what is wrong with the name of an agent or a cluster, or empty text. Names become file names."""
-    if re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}", text):
+    if text.isprintable() and text == text.strip() and re.fullmatch(r"[^./-][^/]{0,59}", text):
         return ""
-    rule = "1 to 64 letters, digits, `.`, `_` or `-`, not starting with a dot"
+    rule = "1 to 60 printable characters without `/`, not starting with `.` or `-`"
     return f"expected {rule}, found text '{shown(text)}'"
 
 
@@ -145,7 +145,7 @@ class AgentKeys(Keys):
     use_tls: Annotated[bool, Field(alias="useTLS")] = False
     client_certificate: FileName | None = None
     service_names: tuple[Annotated[str, AfterValidator(_service_name)], ...] = ()
-    startup_wait_seconds: Seconds = 8.0
+    startup_wait_seconds: Period = 8.0
     recycling_interval_hours: Annotated[float, Field(ge=0, le=_MAX_HOURS, allow_inf_nan=False)] = 0.0
     exclude_from_service_registry: bool = False
     cluster_shutdown_action: Annotated[str, AfterValidator(_shutdown_action)] = "none"

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from quaestor_actors.config.report import Place, Report, place_of
 from quaestor_actors.config.schema import Keys
-from quaestor_actors.config.wording import sentence, unknown_key
+from quaestor_actors.config.wording import probably_meant, sentence, unknown_key
 from quaestor_actors.config.yaml_values import Value, described, is_null, plain_value, shown
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Section(Generic[KeysT]):
     entries: dict[str, Entry]
     """What was given, right or wrong, by the keys' proper names; not what was given as nothing."""
     broken: frozenset[str]
-    """Keys with something wrong; rules that need them cannot be checked."""
+    """Keys with something wrong, or probably misspelt; rules that need them cannot be checked."""
     place: Place
     """Of the mapping itself, or of what stands where it is missing."""
 
@@ -93,6 +93,8 @@ def read_entries(node: yaml.Node, known: tuple[str, ...] | None, *, report: Repo
         first_lines[text.lower()] = key.line
         if known is not None and text.lower() not in proper:
             report.fault(key, unknown_key(text, known))
+            if meant := probably_meant(text, known):
+                report.misspelt.add(joined(path, meant))
             continue
         value = place_of(value_node, key.path)
         entries[proper.get(text.lower(), text)] = Entry(key=key, value=value, node=value_node)
@@ -106,6 +108,7 @@ def read_section(node: yaml.Node | None, kind: type[KeysT], *, report: Report, p
     entries = {key: entry for key, entry in entries.items() if not is_null(entry.node)}
     values = {key: plain_value(entry.node, as_written=key in _AS_WRITTEN) for key, entry in entries.items()}
     broken = _repeated_variables(entries, report) | _complain(kind, values, entries=entries, report=report)
+    broken |= {key for key in kind.names() if key not in entries and joined(place.path, key) in report.misspelt}
     usable = {key: value for key, value in values.items() if key not in broken}
     return Section(keys=kind.model_validate(usable), entries=entries, broken=broken, place=place)
 

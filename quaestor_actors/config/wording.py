@@ -71,12 +71,17 @@ def _is_quoted(kind: str, node: yaml.Node) -> bool:
     return isinstance(bare, wanted) and not isinstance(bare, bool)
 
 
+def probably_meant(key: str, known: tuple[str, ...]) -> str | None:
+    """Return the known key that is like an unknown one; None if none is."""
+    by_lower = {name.lower(): name for name in known}
+    close = get_close_matches(key.lower()[:100], by_lower, n=1)
+    return by_lower[close[0]] if close else None
+
+
 def unknown_key(key: str, known: tuple[str, ...]) -> str:
     """Return the sentence for a key that no mapping of this kind has."""
     if key == "<<":
         return "merging with `<<` is not part of YAML 1.2; write the keys out"
-    by_lower = {name.lower(): name for name in known}
-    close = get_close_matches(key.lower()[:100], by_lower, n=1)
-    if close:
-        return f"unknown key (did you mean {by_lower[close[0]]}?)"
+    if meant := probably_meant(key, known):
+        return f"unknown key (did you mean {meant}?)"
     return f"unknown key (known are {', '.join(known)})"

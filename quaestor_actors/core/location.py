@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
+def join_address(host: str, port: int) -> str:
+    """Return `host:port` as a gRPC target; an IPv6 address gets its brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Location:
     """One address that offers one service. Two locations are the same if all fields are equal."""
@@ -19,7 +24,7 @@ class Location:
     @property
     def address(self) -> str:
         """`host:port`, as a gRPC target."""
-        return f"{self.host_name}:{self.port}"
+        return join_address(self.host_name, self.port)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

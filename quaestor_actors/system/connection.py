@@ -37,6 +37,13 @@ class Connection:
         """Return the next message, ReadyFds, or None when the time is over (None: wait for ever)."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         self._base.transport.set_watch(list(watch_fds))
+        try:
+            return self._next(deadline)
+        finally:
+            # Otherwise Thespian's own exchanges, such as a shutdown, would be woken by them.
+            self._base.transport.set_watch([])
+
+    def _next(self, deadline: float | None) -> Any:
         while True:
             left = None if deadline is None else timedelta(seconds=max(0.0, deadline - time.monotonic()))
             envelope = self._base._run_transport(left)  # noqa: SLF001 - see above

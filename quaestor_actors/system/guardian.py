@@ -95,6 +95,8 @@ class Guardian:
             title=f"quaestor: {self._spec.name}",
             log_path=self._logs / f"system{suffix}.log",
             pid_path=self._directory / ADMIN_PID_NAME,
+            # A killed launcher must not take members' supervision with it; without members nothing is to be left.
+            outlives_launcher=any(not agent.is_builtin_balancer for agent in self._spec.agents),
         )
         adopt_orphans()
         patience_s = EXIT_DEADLINE_S if self._end_leftover() else 0.0
@@ -165,7 +167,7 @@ class Guardian:
                 spec=self._spec,
                 launcher_pid=os.getpid(),
                 environment=tuple(sorted(self._environ.items())),
-                state_directory=self._directory,
+                state_directory=runtime_directory.make_private(self._directory / "agents"),
                 log_directory=self._logs,
             ),
         )

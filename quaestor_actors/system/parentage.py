@@ -6,9 +6,11 @@ import ctypes
 import multiprocessing
 import os
 import signal
+import time
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
+ADOPTION_S = 2.0
 
 
 def die_with_parent() -> None:
@@ -19,6 +21,21 @@ def die_with_parent() -> None:
     _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     parent = multiprocessing.parent_process()
     if parent is not None and os.getppid() != parent.pid:
+        os._exit(1)
+
+
+def die_with_launcher(launcher: int) -> None:
+    """Have the administrator of an actor system killed at its launcher's death.
+
+    It is a grandchild of the launcher at first, and becomes its child when the process between them has ended.
+    """
+    give_up_at = time.monotonic() + ADOPTION_S
+    while os.getppid() != launcher:
+        if time.monotonic() > give_up_at:
+            os._exit(1)
+        time.sleep(0.001)
+    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != launcher:
         os._exit(1)
 
 

@@ -24,7 +24,7 @@ from thespian.system.utilis import thesplog_control
 
 from quaestor_actors.adapters.processes import start_ticks
 from quaestor_actors.system.frames import FrameBuffer, MalformedFrameError, to_wire
-from quaestor_actors.system.parentage import die_with_parent
+from quaestor_actors.system.parentage import die_with_launcher, die_with_parent
 from quaestor_actors.system.sealing import TAG_BYTES, Kind, Opened, RejectedFrameError, Sealer
 
 LOOPBACK = "127.0.0.1"
@@ -47,12 +47,20 @@ class Settings:
     title: str
     log_path: Path | None
     pid_path: Path | None
+    launcher_pid: int | None
 
 
 _settings: Settings | None = None
 
 
-def configure(*, cookie: bytes, title: str = "", log_path: Path | None = None, pid_path: Path | None = None) -> None:
+def configure(
+    *,
+    cookie: bytes,
+    title: str = "",
+    log_path: Path | None = None,
+    pid_path: Path | None = None,
+    outlives_launcher: bool = True,
+) -> None:
     """Set what endpoints go by, once and before anything starts; forked actors inherit it.
 
     Args:
@@ -60,9 +68,11 @@ def configure(*, cookie: bytes, title: str = "", log_path: Path | None = None, p
         title: How the actor system's processes are called in ps, in front of what each of them is.
         log_path: Where the actor system's standard output and error go; None leaves them alone.
         pid_path: Where the actor system's administrator writes its pid and start time.
+        outlives_launcher: Whether the actor system runs on when this process is killed.
     """
     global _settings  # noqa: PLW0603 - Thespian makes endpoints itself, in forked processes, without arguments of ours
-    _settings = Settings(cookie=cookie, title=title, log_path=log_path, pid_path=pid_path)
+    launcher_pid = None if outlives_launcher else os.getpid()
+    _settings = Settings(cookie=cookie, title=title, log_path=log_path, pid_path=pid_path, launcher_pid=launcher_pid)
     # Thespian asks this variable before it tries to find "its" address by a look at the routes.
     os.environ["THESPIAN_BASE_IPADDR"] = LOOPBACK
     # Its own log would otherwise be a file of a fixed name in a folder that everybody can write.
@@ -248,6 +258,8 @@ def _settle_in(settings: Settings, *, is_admin: bool) -> None:
     if not is_admin:
         die_with_parent()
         return
+    if settings.launcher_pid is not None:
+        die_with_launcher(settings.launcher_pid)
     if settings.log_path is not None:
         # Nobody below may hold on to the terminal of whoever launched the cluster.
         _point(0, os.open(os.devnull, os.O_RDONLY))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import select
 import signal
 import threading
 from collections.abc import Callable, Mapping
@@ -70,6 +72,8 @@ class WorkerServer:
         self._grace_s = grace_s
         self._reflected = reflected
         self._ended = threading.Event()
+        # A thread that waits for a lock can miss a signal that comes just before; one that waits for a pipe cannot.
+        self._woken, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._requests = RequestPool(threads=threads)
         # A watcher holds a thread for as long as it watches, so watchers have threads of their own. The servicer's
         # non-blocking mode would need none, and locks itself up when a watcher leaves while the status changes.
@@ -92,6 +96,7 @@ class WorkerServer:
         except RuntimeError as error:
             raise ConflictError(f"cannot listen on {self._host_name}:{self.port}: is the port taken?") from error
         self.set_serving(is_serving=True)
+        signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
         signal.signal(signal.SIGTERM, lambda *_: self._drain())
         self.grpc_server.start()
 
@@ -116,8 +121,11 @@ class WorkerServer:
 
     def wait(self, *, on_tick: Callable[[], None] | None = None, tick_s: float | None = None) -> None:
         """Return when the server has ended; call `on_tick` each `tick_s` seconds meanwhile, on this thread."""
-        while not self._ended.wait(tick_s):
-            if on_tick is not None:
+        while not self._ended.is_set():
+            ready, _, _ = select.select([self._woken], [], [], tick_s)
+            if ready:
+                os.read(self._woken, 4096)
+            elif on_tick is not None:
                 on_tick()
 
     def stop(self) -> None:
@@ -131,6 +139,7 @@ class WorkerServer:
         self.grpc_server.stop(FLUSH_S)
         ended.wait()
         self._ended.set()
+        os.write(self._wake, b"\0")
 
     def _drain(self) -> None:
         threading.Thread(target=self.stop, name="drain").start()

@@ -49,7 +49,7 @@ def test__the_cookie__is_in_no_argument_and_no_member(cluster: Cluster) -> None:
     assert secret not in cluster.output
 
 
-def test__thousand_hostile_frames_on_every_port__change_nothing(running: Cluster, tmp_path: Path) -> None:
+def test__thousand_hostile_frames_on_every_port__change_nothing(running: Cluster) -> None:
     before = running.status()
     with tempfile.TemporaryDirectory() as folder, discovery(running.balancer_port) as client:
         wait_until(lambda: len(client.all()) == 2, what="both locations")
@@ -61,6 +61,8 @@ def test__thousand_hostile_frames_on_every_port__change_nothing(running: Cluster
             assert client.all() == sorted(running.worker_ports)
         assert not canary.exists()
     after = running.status()
-    assert after["actors"] == [{**actor, "for_s": now["for_s"]} for actor, now in zip(before["actors"], after["actors"], strict=True)]
+    assert after["actors"] == [
+        {**actor, "for_s": now["for_s"]} for actor, now in zip(before["actors"], after["actors"], strict=True)
+    ]
     assert [member["pid"] for member in after["members"]] == [member["pid"] for member in before["members"]]
     assert running.stop() == 0

@@ -19,19 +19,23 @@ HEALTH = "grpc.health.v1.Health/Check"
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Run the sample's own configuration files."""
     directory: Path = tmp_path_factory.mktemp("sample")
-    cluster = Cluster(directory=directory, worker_ports=(5161, 5162, 5163, 5164), balancer_port=5150, name="hello-world")
+    cluster = Cluster(
+        directory=directory, worker_ports=(5161, 5162, 5163, 5164), balancer_port=5150, name="hello-world"
+    )
     for name in ("quaestor.cluster.config.yml", "quaestor.loadbalancer.config.yml"):
         text = (ROOT / "conf" / name).read_text()
         (directory / name).write_text(text.replace("../examples", str(ROOT / "examples")))
-    cluster.launch()
-    wait_until(lambda: len(discover()) == 4, timeout_s=10, what="four locations")
-    yield cluster
-    cluster.clean_up()
+    try:
+        cluster.launch()
+        wait_until(lambda: len(discover()) == 4, timeout_s=10, what="four locations")
+        yield cluster
+    finally:
+        cluster.clean_up()
 
 
 def discover(method: str = "DiscoverServices", **request: object) -> list[int]:
     answer = grpcurl(BALANCER, f"{DISCOVERY}/{method}", {"serviceName": "Worker", **request})
-    return [location["port"] for location in answer["serviceLocations"]]
+    return [location["port"] for location in answer.get("serviceLocations", ())]
 
 
 @pytest.mark.usefixtures("sample")

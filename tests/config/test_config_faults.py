@@ -205,7 +205,7 @@ def test__both_files__many_things_wrong__all_told_at_once_in_order(tmp_path: Pat
         f"11:21: agents[1].executablePath: no such program; looked for {looked}",
         "12:13: agents[1].ports[0]: port 5150 is taken by the load balancer",
         (
-            "13:16: agents[2].agentType: expected 1 to 64 letters, digits, `.`, `_` or `-`, not starting with a dot, "
+            "13:16: agents[2].agentType: expected 1 to 60 printable characters without `/`, not starting with `.` or `-`, "  # noqa: E501 - golden text
             "found text '.hidden'"
         ),
         "15:19: agents[3].processCount: the built-in LoadBalancer has exactly 1 process",
@@ -226,9 +226,29 @@ def test__top_level__missing_parts__are_told(tmp_path: Path) -> None:
     assert faults(tmp_path, f"{HEAD}agents: 5\n") == ["2:9: agents: expected a list of agents, found the number 5"]
     assert faults(tmp_path, "clusterConfig: {name: ../up}\nagents: []\n") == [
         (
-            "1:23: clusterConfig.name: expected 1 to 64 letters, digits, `.`, `_` or `-`, not starting with a dot, "
+            "1:23: clusterConfig.name: expected 1 to 60 printable characters without `/`, not starting with `.` or `-`, "  # noqa: E501 - golden text
             "found text '../up'"
         )
+    ]
+
+
+def test__misspelt_key__is_one_fault_and_not_a_missing_one_too(tmp_path: Path) -> None:
+    assert faults(tmp_path, "clustrConfig: {name: c}\nagent: []\n") == [
+        "1:1: clustrConfig: unknown key (did you mean clusterConfig?)",
+        "2:1: agent: unknown key (did you mean agents?)",
+    ]
+    text = f"{HEAD}agents:\n- agentTyp: Worker\n  executablPath: run.py\n  processCont: 2\n  ports: [1, 2]\n"
+    assert faults(tmp_path, text) == [
+        "3:3: agents[0].agentTyp: unknown key (did you mean agentType?)",
+        "4:3: agents[0].executablPath: unknown key (did you mean executablePath?)",
+        "5:3: agents[0].processCont: unknown key (did you mean processCount?)",
+    ]
+
+
+def test__faults_of_the_document_itself__are_in_file_order(tmp_path: Path) -> None:
+    assert faults(tmp_path, "clusterConfig: !a {}\nagents: !b []\n") == [
+        "1:16: tags (`!...`) are not used here; remove it",
+        "2:9: tags (`!...`) are not used here; remove it",
     ]
 
 

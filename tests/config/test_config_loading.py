@@ -136,7 +136,6 @@ Agents:
     )
     file = tmp_path / CLUSTER_FILE
     assert [str(pending) for pending in result.pending] == [
-        f"{file}:11:13: Agents[0].useTls: not in effect yet: members are reached without TLS",
         f"{file}:12:24: Agents[0].clientcertificate: not in effect yet: no client certificate is presented",
         f"{file}:15:29: Agents[0].recyclingintervalhours: not in effect yet: members are not replaced for their age",
     ]
@@ -188,6 +187,48 @@ def test__balancer_file__keys_without_effect__are_warned_of(tmp_path: Path) -> N
             "has no effect here; the balancer starts and stops no process"
         ),
     )
+
+
+def test__balancer_alone__workers_of_several_hosts__are_all_static_agents(tmp_path: Path) -> None:
+    alone = load_balancer_text(
+        tmp_path,
+        "agents:\n- {agentType: Worker, hostName: a, ports: [1], useTLS: true}\n"
+        "- {agentType: Worker, hostName: b, ports: [1]}\n"
+        "- {agentType: Worker, hostName: c, ports: [1], excludeFromServiceRegistry: true}\n",
+    )
+    assert [(agent.host_name, agent.use_tls) for agent in alone.spec.static_agents] == [("a", True), ("b", False)]
+    assert (alone.pending, alone.warnings) == ((), ())
+
+
+def test__balancer_alone__without_workers__is_warned_of(tmp_path: Path) -> None:
+    file = tmp_path / LOAD_BALANCER_FILE
+    warning = f"{file}:1:1: agents: no Worker agent is registered; nothing is balanced"
+    assert load_balancer_text(tmp_path, "loadBalancerConfig: {port: 6000}\n").warnings == (warning,)
+
+
+def test__balancer_of_a_cluster__worker_that_the_cluster_does_not_run__is_warned_of(tmp_path: Path) -> None:
+    file = tmp_path / LOAD_BALANCER_FILE
+    file.write_text("agents:\n- {agentType: Worker, ports: [7001, 7002]}\n")
+    result = loaded(tmp_path, f"{HEAD}agents: {{A: {{executablePath: run.py, ports: [7001]}}, LoadBalancer: }}\n")
+    assert result.warnings == (
+        f"{file}:2:37: agents[0].ports[1]: localhost:7002 is not balanced; the registry holds what the cluster runs",
+    )
+
+
+def test__builtin_balancer__keys_of_a_process__are_warned_of_unless_they_say_nothing(tmp_path: Path) -> None:
+    kept = "serviceNames: [ServiceDiscoveryGrpc], useTLS: false, recyclingIntervalHours: 0"
+    assert loaded(tmp_path, f"{HEAD}agents: {{LoadBalancer: {{{kept}}}}}\n").warnings == ()
+    result = loaded(tmp_path, f"{HEAD}agents:\n  LoadBalancer:\n    useTLS: true\n    serviceNames: [Other]\n")
+    assert result.pending == ()
+    assert [warning.partition(": ")[2] for warning in result.warnings] == [
+        "agents.LoadBalancer.useTLS: has no effect on the built-in LoadBalancer",
+        "agents.LoadBalancer.serviceNames: has no effect on the built-in LoadBalancer",
+    ]
+
+
+def test__agent_scaled_to_nothing__keeps_its_ports(tmp_path: Path) -> None:
+    agent = one_agent(tmp_path, "processCount: 0\n    ports: [7001]")
+    assert (agent.process_count, agent.ports) == (0, (7001,))
 
 
 def test__executable__folder_then_current_folder_then_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,7 +72,7 @@ class MemberMachine(RuleBasedStateMachine):
 
     @rule(age=st.integers(min_value=0, max_value=3), health=st.sampled_from(Health))
     def verdict(self, age: int, health: Health) -> None:
-        fact = lifecycle.HealthReported(incarnation=self.member.incarnation - age, health=health, detail="")
+        fact = lifecycle.HealthReported(incarnation=self.member.incarnation - age, health=health, detail="checked")
         # A prober speaks of a process only after it was started.
         if not self.unanswered or age:
             self.tell(fact)

@@ -112,7 +112,7 @@ agents:
 
     def status(self) -> dict[str, Any]:
         """Return what `quaestor status -o json` says."""
-        answer = self.run("status", "-o", "json")
+        answer = self.run("status", "-o", "json", "--cluster", self.name)
         assert answer.returncode == 0, answer.stderr
         document: dict[str, Any] = json.loads(answer.stdout)
         return document

@@ -18,9 +18,14 @@ def test__new_load__was_never_changed() -> None:
 
 def test__request__counts_while_it_runs_also_when_it_fails() -> None:
     load = ServiceLoad(clock=lambda: 10.0)
-    with pytest.raises(KeyError), load.request():
-        assert load.report().server_stats.current_requests == 1
-        raise KeyError
+
+    def fail() -> None:
+        with load.request():
+            assert load.report().server_stats.current_requests == 1
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
     assert load.current_requests == 0
     assert load.report().timestamp_ticks == EPOCH_TICKS + 10 * TICKS_PER_SECOND
 

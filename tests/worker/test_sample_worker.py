@@ -112,9 +112,13 @@ def test__seconds_until_unhealthy__with_the_variable__ends_with_42() -> None:
         assert worker.process.wait(10) == 42
 
 
-@pytest.mark.parametrize("arguments", [[], ["Worker"], ["Worker", "x"], ["Worker", "0"], ["Worker", "1", "2", "3", "4"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["Worker"], ["Worker", "x"], ["Worker", "0"], ["Worker", "1", "2", "3", "4"]]
+)
 def test__bad_arguments__one_line_of_usage_and_exit_2(arguments: list[str]) -> None:
-    answer = subprocess.run([sys.executable, WORKER, *arguments], capture_output=True, text=True, timeout=20, check=False)
+    answer = subprocess.run(
+        [sys.executable, WORKER, *arguments], capture_output=True, text=True, timeout=20, check=False
+    )
     assert answer.returncode == 2
     assert answer.stderr.startswith("usage: worker.py WORKER PORT")
 
