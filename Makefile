@@ -31,19 +31,19 @@ lint: $(LINT_READY)
 	$(BIN)/lint-imports
 
 $(RUN_READY): pyproject.toml setup.cfg
-	@$(PYTHON) -c 'import sys; sys.exit("quaestor needs Python >= 3.11, this is " + sys.version.split()[0] + \
-	  "; try: make PYTHON=python3.11") if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else \
+	  "quaestor needs Python 3.11 to 3.13, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(BIN)/python -m pip install -qq --disable-pip-version-check 'pip>=25.1'
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --editable .
 	touch $@
 
 $(TEST_READY): $(RUN_READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group test
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --group test
 	touch $@
 
 $(LINT_READY): $(TEST_READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group lint
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --group lint
 	touch $@
 
 PROTOS := $(notdir $(wildcard protos/*.proto))
@@ -52,8 +52,8 @@ PROTO_VENV := $(VENV)/protos
 # The generator has a virtual environment of its own, because its protobuf is older than the one that is tested with.
 $(PROTOS_READY): $(RUN_READY)
 	$(PYTHON) -m venv $(PROTO_VENV)
-	$(PROTO_VENV)/bin/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
-	$(PROTO_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --group protos
+	$(PROTO_VENV)/bin/python -m pip install -qq --disable-pip-version-check 'pip>=25.1'
+	$(PROTO_VENV)/bin/python -m pip install -qq --disable-pip-version-check --group protos
 	touch $@
 
 protos: $(PROTOS_READY)  ## Generate the gRPC stubs anew

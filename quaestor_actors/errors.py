@@ -40,6 +40,10 @@ class ConfigError(QuaestorError):
         super().__init__("\n".join(str(fault) for fault in faults))
         self.faults = faults
 
+    def __reduce__(self) -> tuple[type[ConfigError], tuple[tuple[ConfigFault, ...]]]:
+        """Cross process borders with the faults rather than with their text."""
+        return type(self), (self.faults,)
+
 
 class NotRunningError(QuaestorError):
     """The named cluster does not run here, or does not answer."""

@@ -53,9 +53,9 @@ class Narrator:
         self._states[member.member] = member.state
         if member.state in {before, "pending"}:
             return
-        where = f"{member.host}:{member.port}, pid {member.pid}; " if member.state == "serving" else ""
         state = member.state.replace("_", " ")
-        self._line(member.member, f"{state:{STATE_WIDTH}} {where}{member.reason}")
+        news = f"{member.host}:{member.port}, pid {member.pid}" if member.state == "serving" else member.reason
+        self._line(member.member, f"{state:{STATE_WIDTH}} {news}")
 
     def _location(self, location: LocationView) -> None:
         self._line(

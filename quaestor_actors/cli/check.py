@@ -11,17 +11,11 @@ from quaestor_actors.cli.options import config_option
 from quaestor_actors.config import (
     CLUSTER_FILE,
     LOAD_BALANCER_FILE,
-    LoadedCluster,
     find_config_directory,
     load_balancer,
     load_cluster,
 )
 from quaestor_actors.errors import ConfigError
-
-
-def report(loaded: LoadedCluster) -> list[str]:
-    """Return a line for each thing that is set and will not do what the user may expect."""
-    return [*(str(pending) for pending in loaded.pending), *loaded.warnings]
 
 
 @click.command(short_help="Check the configuration and start nothing.")
@@ -45,7 +39,7 @@ def check(config_directory: Path | None) -> None:
         if (directory / CLUSTER_FILE).exists():
             raise
         loaded = load_balancer(directory, environ=os.environ)
-    for line in report(loaded):
+    for line in loaded.remarks():
         click.echo(line)
     for file in loaded.files:
         click.echo(f"{file}: ok")

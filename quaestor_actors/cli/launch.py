@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
-from quaestor_actors.cli.check import report
 from quaestor_actors.cli.options import config_option
-from quaestor_actors.config import (
-    CLUSTER_FILE,
-    LOAD_BALANCER_FILE,
-    LoadedCluster,
-    find_config_directory,
-)
-from quaestor_actors.config import load_balancer as read_load_balancer
-from quaestor_actors.config import load_cluster as read_cluster
-from quaestor_actors.launcher import run_cluster
+from quaestor_actors.cli.reading import Reader, Reading, read_cluster, read_load_balancer
 
 
-def _run(loaded: LoadedCluster) -> int:
-    for line in report(loaded):
-        click.echo(line, err=True)
-    click.echo(f"quaestor: running {loaded.spec.name} from {loaded.files[0]}", err=True)
-    return run_cluster(loaded.spec)
+def _run(read: Callable[[Path | None], Reading], directory: Path | None) -> int:
+    reader = Reader(read, directory)
+    # Takes about as long as the reading, on another core.
+    from quaestor_actors.launcher import run_cluster  # noqa: PLC0415
+
+    reading = reader.result()
+    for remark in reading.remarks:
+        click.echo(remark, err=True)
+    click.echo(f"quaestor: running {reading.spec.name} from {reading.source}", err=True)
+    return run_cluster(reading.spec)
 
 
 @click.command(short_help="Run a cluster in the foreground until Ctrl+C.")
@@ -37,8 +33,7 @@ def cluster(config_directory: Path | None) -> int:
 
     Example: quaestor cluster -c conf
     """
-    directory = find_config_directory(config_directory, CLUSTER_FILE, cwd=Path.cwd())
-    return _run(read_cluster(directory, environ=os.environ))
+    return _run(read_cluster, config_directory)
 
 
 @click.command("load-balancer", short_help="Run only the balancer, for services that somebody else runs.")
@@ -50,5 +45,4 @@ def load_balancer(config_directory: Path | None) -> int:
 
     Example: quaestor load-balancer -c conf
     """
-    directory = find_config_directory(config_directory, LOAD_BALANCER_FILE, cwd=Path.cwd())
-    return _run(read_load_balancer(directory, environ=os.environ))
+    return _run(read_load_balancer, config_directory)

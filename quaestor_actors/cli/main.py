@@ -25,6 +25,10 @@ COMMANDS = {
 }
 
 
+OLDEST_PYTHON = (3, 11)
+NEWEST_PYTHON = (3, 13)
+
+
 class LazyGroup(click.Group):
     """A group that imports a command's module only when that command is used, so that help comes at once."""
 
@@ -69,8 +73,9 @@ def quaestor() -> None:
 
 def _run(command: Callable[..., Any], arguments: Sequence[str]) -> None:
     """Run one command; every error of ours becomes one message and its exit code."""
-    if not sys.platform.startswith("linux"):
-        click.echo("quaestor: needs Linux (pidfd, /proc, signals to process groups); nothing was started", err=True)
+    if not sys.platform.startswith("linux") or not OLDEST_PYTHON <= sys.version_info[:2] <= NEWEST_PYTHON:
+        here = f"{sys.platform}, Python {sys.version_info[0]}.{sys.version_info[1]}"
+        click.echo(f"quaestor: needs Linux and Python 3.11 to 3.13, and this is {here}; nothing was started", err=True)
         sys.exit(ExitCode.FAILED)
     try:
         sys.exit(command(list(arguments), prog_name="quaestor", standalone_mode=False) or ExitCode.OK)

@@ -41,3 +41,7 @@ class LoadedCluster:
     """In file order."""
     warnings: tuple[str, ...] = ()
     """In file order; each starts with `file:line:column: path: `."""
+
+    def remarks(self) -> tuple[str, ...]:
+        """Return a line for each thing that is set and will not do what the user may expect."""
+        return (*(str(pending) for pending in self.pending), *self.warnings)

@@ -131,7 +131,7 @@ def _spawned(member: Member, fact: Spawned, now: float, rules: Rules) -> Step:
         # The stop overtook the start: what was just started has to go again.
         return running, (_end(running, rules),)
     if rules.assume_healthy:
-        return _serves(running, "its process is alive (assumed healthy)", now, rules)
+        return _serves(running, running.reason, now, rules)
     return running, (StartProbe(member_id=member.member_id, incarnation=member.incarnation),)
 
 
@@ -216,9 +216,9 @@ def _ended(member: Member, reason: str, now: float, rules: Rules) -> Step:
         return _enter(gone, MemberState.FAILED, given_up, now, None), effects
     delay_s = rules.backoff.delay_s(gone.failures)
     if delay_s == 0.0:
-        again, spawn = _spawn(gone, reason, now, rules)
+        again, spawn = _spawn(gone, f"restarted: {reason}", now, rules)
         return again, effects + spawn
-    waiting = f"{reason}; failure {gone.failures} in a row, next try {delay_s:g} s later"
+    waiting = f"{reason}; failure {gone.failures} in a row, next try after {delay_s:g} s"
     return _enter(gone, MemberState.BACKING_OFF, waiting, now, now + delay_s), effects
 
 
@@ -227,7 +227,9 @@ def _health_reported(member: Member, fact: HealthReported, now: float, rules: Ru
         return member, ()
     match member.state:
         case MemberState.STARTING | MemberState.DEGRADED if fact.health is Health.SERVING:
-            return _serves(member, fact.detail, now, rules)
+            # While it serves, the reason goes on to say why its process was started.
+            reason = member.reason if member.state is MemberState.STARTING else fact.detail
+            return _serves(member, reason, now, rules)
         case MemberState.SERVING if fact.health is Health.UNREACHABLE:
             return _degraded(member, fact.detail, now, rules)
         case MemberState.SERVING | MemberState.DEGRADED if fact.health in {
@@ -239,9 +241,9 @@ def _health_reported(member: Member, fact: HealthReported, now: float, rules: Ru
             return member, ()
 
 
-def _serves(member: Member, detail: str, now: float, rules: Rules) -> Step:
+def _serves(member: Member, reason: str, now: float, rules: Rules) -> Step:
     # The deadline of `serving` is the end of the unstable period, when failures are forgiven.
-    serving = replace(_enter(member, MemberState.SERVING, detail, now, now + rules.backoff.stable_s), failed_starts=0)
+    serving = replace(_enter(member, MemberState.SERVING, reason, now, now + rules.backoff.stable_s), failed_starts=0)
     return serving, _register(member)
 
 
@@ -265,7 +267,7 @@ def _deadline_passed(member: Member, now: float, rules: Rules) -> Step:
             again = replace(member, deadline=now + max(1.0, rules.shutdown_deadline_s))
             return again, (Kill(member_id=member.member_id, process=member.process),)
         case MemberState.BACKING_OFF:
-            return _spawn(member, member.reason, now, rules)
+            return _spawn(member, f"restarted: {member.reason}", now, rules)
         case MemberState.PENDING | MemberState.STOPPED | MemberState.FAILED:
             return replace(member, deadline=None), ()
         case _:

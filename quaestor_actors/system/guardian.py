@@ -136,6 +136,7 @@ class Guardian:
             if len(restarts) > intensity.limit:
                 self._report.said(f"giving up: the tree ended {len(restarts)} times in {intensity.period_s:g} s")
                 return 1
+        self._report.said("stopped")
         return 0
 
     def _run_tree(self, signals: SignalPipe) -> Outcome:

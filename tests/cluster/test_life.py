@@ -26,7 +26,7 @@ def test__killed_worker__is_replaced_and_not_handed_out_meanwhile(running: Clust
     assert replacement["state"] == "serving"
     assert replacement["pid"] != victim["pid"]
     assert replacement["restarts"] == 1
-    assert "Worker/1     starting     killed by SIGKILL" in running.output
+    assert "Worker/1     starting     restarted: killed by SIGKILL" in running.output
 
 
 def test__worker_that_turns_not_serving__is_restarted(running: Cluster) -> None:

@@ -105,7 +105,7 @@ def test__exit__serving__is_withdrawn_and_replaced_at_once() -> None:
     story = Story().serving().exited(after_s=1)
     assert story.member.state is MemberState.STARTING
     assert story.member.restarts == 1
-    assert story.member.reason == "killed by SIGKILL"
+    assert story.member.reason == "restarted: killed by SIGKILL"
     assert story.effects == (
         Deregister(member_id=NAME, incarnation=1, port=5161),
         StopProbe(member_id=NAME, incarnation=1),
@@ -125,7 +125,7 @@ def test__second_failure_in_a_row__backs_off_and_third_waits_longer() -> None:
     story = Story().serving().exited().spawned().health(Health.SERVING).exited()
     assert story.member.state is MemberState.BACKING_OFF
     assert story.member.deadline == pytest.approx(100.5)
-    assert "failure 2 in a row, next try 0.5 s later" in story.member.reason
+    assert "failure 2 in a row, next try after 0.5 s" in story.member.reason
     story.tell(DeadlinePassed(), after_s=0.5)
     assert story.effects == (Spawn(member_id=NAME, incarnation=3),)
     story.spawned().health(Health.SERVING).exited()
@@ -180,7 +180,7 @@ def test__unhealthy__serving__is_stopped_and_replaced(verdict: Health) -> None:
     assert isinstance(story.effects[-1], Terminate)
     story.exited(after_s=1)
     assert story.member.state is MemberState.STARTING
-    assert story.member.reason == f"unhealthy: {verdict.value}; killed by SIGKILL"
+    assert story.member.reason == f"restarted: unhealthy: {verdict.value}; killed by SIGKILL"
 
 
 def test__unreachable__serving__degrades_and_recovers() -> None:
@@ -259,7 +259,7 @@ def test__resume__serving_and_gone__is_replaced() -> None:
     resumed, effects = lifecycle.resume(member, alive=False, now=200.0, rules=RULES)
     assert resumed.incarnation == 2
     assert isinstance(effects[-1], Spawn)
-    assert resumed.reason == "its process ended while no supervisor watched it"
+    assert resumed.reason == "restarted: its process ended while no supervisor watched it"
 
 
 def test__resume__stopping_and_alive__is_asked_again() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from importlib.util import find_spec
@@ -33,5 +34,10 @@ def grpcurl(address: str, method: str, request: dict[str, Any] | None = None) ->
         check=False,
     )
     assert answer.returncode == 0, answer.stderr
-    document: dict[str, Any] = json.loads(answer.stdout)
+    document: dict[str, Any] = json.loads(answer.stdout, object_hook=_in_camel_case)
     return document
+
+
+def _in_camel_case(document: dict[str, Any]) -> dict[str, Any]:
+    """Return an object with the field names of protobuf's JSON; some releases of grpcurl print the proto's own."""
+    return {re.sub(r"_(\w)", lambda match: match[1].upper(), name): value for name, value in document.items()}

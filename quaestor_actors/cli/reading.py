@@ -1,0 +1,87 @@
+"""Reading the configuration in a process of its own, so that a launcher does not carry the reader's weight for life.
+
+The validation library takes 18 MB and a tenth of a second. The first would stay in the launcher's memory; of the
+second the launcher meanwhile makes use itself.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from quaestor_actors.core.spec import ClusterSpec
+from quaestor_actors.errors import ConfigError, OperationError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What a launcher needs of a configuration."""
+
+    spec: ClusterSpec
+    source: str
+    """The file that it came from first."""
+    remarks: tuple[str, ...]
+    """What is set and will not do what the user may expect."""
+
+
+class Reader:
+    """A child process that reads a configuration while its parent does something else."""
+
+    def __init__(self, read: Callable[[Path | None], Reading], directory: Path | None) -> None:
+        """Begin to read the configuration of a folder; None means the usual places."""
+        context = multiprocessing.get_context("fork")
+        self._answer, theirs = context.Pipe(duplex=False)
+        self._process = context.Process(target=_read_and_tell, args=(theirs, read, directory))
+        self._process.start()
+        theirs.close()
+
+    def result(self) -> Reading:
+        """Wait for what was read.
+
+        Raises:
+            ConfigError: the configuration cannot be used.
+            OperationError: the child process ended without an answer.
+        """
+        try:
+            answer = self._answer.recv()
+        except EOFError as error:
+            self._process.join()
+            raise OperationError(
+                f"the configuration's reader ended with code {self._process.exitcode} and no answer"
+            ) from error
+        self._process.join()
+        self._answer.close()
+        if isinstance(answer, ConfigError):
+            raise answer
+        reading: Reading = answer
+        return reading
+
+
+def _read_and_tell(answer: Connection, read: Callable[[Path | None], Reading], directory: Path | None) -> None:
+    try:
+        answer.send(read(directory))
+    except ConfigError as error:
+        answer.send(error)
+
+
+def read_cluster(directory: Path | None) -> Reading:
+    """Read a cluster's files, from a folder or the usual places."""
+    # Imported here because only the child may pay for it.
+    from quaestor_actors.config import CLUSTER_FILE, find_config_directory, load_cluster  # noqa: PLC0415
+
+    found = find_config_directory(directory, CLUSTER_FILE, cwd=Path.cwd())
+    loaded = load_cluster(found, environ=os.environ)
+    return Reading(spec=loaded.spec, source=str(loaded.files[0]), remarks=loaded.remarks())
+
+
+def read_load_balancer(directory: Path | None) -> Reading:
+    """Read the file of a balancer that runs alone, from a folder or the usual places."""
+    from quaestor_actors.config import LOAD_BALANCER_FILE, find_config_directory, load_balancer  # noqa: PLC0415
+
+    found = find_config_directory(directory, LOAD_BALANCER_FILE, cwd=Path.cwd())
+    loaded = load_balancer(found, environ=os.environ)
+    return Reading(spec=loaded.spec, source=str(loaded.files[0]), remarks=loaded.remarks())
