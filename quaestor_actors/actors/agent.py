@@ -11,7 +11,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -44,7 +44,7 @@ class StartAgent:
     spec: AgentSpec
     rules: lifecycle.Rules
     heartbeat_interval_s: float
-    environment: tuple[tuple[str, str], ...]
+    environment: tuple[tuple[str, str], ...] = field(repr=False)
     """What members inherit: the environment of whoever launched the cluster."""
     state_path: Path
     log_directory: Path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,7 @@ class StartRoot:
 
     identity: Identity
     spec: ClusterSpec
-    launcher_pid: int
-    environment: tuple[tuple[str, str], ...]
+    environment: tuple[tuple[str, str], ...] = field(repr=False)
     state_directory: Path
     log_directory: Path
 
@@ -216,7 +215,6 @@ class RootSupervisor(TreeActor):
         )
         return TreeView(
             cluster=self.identity.cluster,
-            launcher_pid=self._start.launcher_pid,
             actors=(root, *self._actor_views()),
             members=tuple(self._members.values()),
             balancer_address=self._balancer_address,

@@ -55,7 +55,6 @@ class TreeView:
     """A whole cluster as people see it."""
 
     cluster: str
-    launcher_pid: int
     actors: tuple[ActorView, ...]
     members: tuple[MemberView, ...]
     balancer_address: str | None

@@ -16,17 +16,19 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from quaestor_actors.adapters.processes import start_ticks
+from quaestor_actors.core.member import ProcessId
 from quaestor_actors.errors import ConflictError, OperationError
 
 LOCK_NAME = "launcher.lock"
 SYSTEM_NAME = "system.json"
+ADMIN_PID_NAME = "admin.pid"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SystemRecord:
     """How to reach a running cluster's actor system."""
 
-    launcher_pid: int
     admin_port: int
     root_address: str
     """`127.0.0.1:PORT` of the root actor."""
@@ -121,6 +123,23 @@ def launcher_of(directory: Path) -> int | None:
     except FileNotFoundError:
         return None
     return None if kind == fcntl.F_UNLCK else int(pid)
+
+
+def read_admin(directory: Path) -> ProcessId | None:
+    """Return the process of a cluster's actor system as it wrote itself down, dead or alive; None if it did not."""
+    try:
+        pid, ticks = (directory / ADMIN_PID_NAME).read_text(encoding="ascii").split()
+        return ProcessId(pid=int(pid), start_ticks=int(ticks))
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def is_running(directory: Path) -> bool:
+    """Return whether a cluster's actor system runs and can be reached."""
+    admin = read_admin(directory)
+    return (
+        admin is not None and start_ticks(admin.pid) == admin.start_ticks and read_system_record(directory) is not None
+    )
 
 
 def write_system_record(directory: Path, record: SystemRecord) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 import click
 
 from quaestor_actors.actors.root import StatusReply, StatusRequest
-from quaestor_actors.actors.view import TreeView
 from quaestor_actors.adapters import runtime_directory
 from quaestor_actors.cli import render
+from quaestor_actors.cli.render import Shown
 from quaestor_actors.errors import NotRunningError, OperationError
 from quaestor_actors.system import cookie, transport
 from quaestor_actors.system.base import attach
@@ -41,7 +41,7 @@ def find_cluster(base: Path, name: str | None) -> Path:
     running = sorted(
         directory
         for directory in (base.iterdir() if base.is_dir() else ())
-        if directory.is_dir() and runtime_directory.read_system_record(directory) is not None
+        if directory.is_dir() and runtime_directory.is_running(directory)
     )
     if name is not None:
         running = [directory for directory in running if directory.name == name]
@@ -54,8 +54,8 @@ def find_cluster(base: Path, name: str | None) -> Path:
     return running[0]
 
 
-def fetch_tree(name: str | None) -> TreeView:
-    """Ask the root actor of a running cluster what there is.
+def fetch_tree(name: str | None) -> Shown:
+    """Ask the root actor of a running cluster what there is, and the lock who launched it.
 
     Raises:
         NotRunningError: no such cluster runs, or it does not answer.
@@ -78,10 +78,10 @@ def fetch_tree(name: str | None) -> TreeView:
         connection.close()
     if not isinstance(reply, StatusReply):
         raise NotRunningError(
-            f"the cluster {directory.name!r} does not answer within {ANSWER_TIMEOUT_S:g} s (launcher pid "
-            f"{record.launcher_pid}); its log is in {runtime_directory.log_directory(os.environ, directory.name)}"
+            f"the cluster {directory.name!r} does not answer within {ANSWER_TIMEOUT_S:g} s; its log is in "
+            f"{runtime_directory.log_directory(os.environ, directory.name)}"
         )
-    return reply.tree
+    return Shown(tree=reply.tree, launcher_pid=runtime_directory.launcher_of(directory), now=time.time())
 
 
 @click.command(short_help="Show the members of a running cluster.")
@@ -92,9 +92,8 @@ def status(name: str | None, output: str) -> None:
 
     Example: quaestor status -o json
     """
-    tree = fetch_tree(name)
-    now = time.time()
-    click.echo(render.tree_json(tree, now) if output == "json" else render.status_text(tree, now))
+    shown = fetch_tree(name)
+    click.echo(render.tree_json(shown) if output == "json" else render.status_text(shown))
 
 
 @click.command(short_help="Show the actors and members of a running cluster.")
@@ -105,6 +104,5 @@ def tree(name: str | None, output: str) -> None:
 
     Example: quaestor tree
     """
-    view = fetch_tree(name)
-    now = time.time()
-    click.echo(render.tree_json(view, now) if output == "json" else render.tree_text(view, now))
+    shown = fetch_tree(name)
+    click.echo(render.tree_json(shown) if output == "json" else render.tree_text(shown))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +14,17 @@ SCHEMA_VERSION = 1
 SECONDS_PER_MINUTE = 60
 SECONDS_PER_HOUR = 3600
 SECONDS_PER_DAY = 86400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A cluster at the moment at which somebody asked."""
+
+    tree: TreeView
+    launcher_pid: int | None
+    """None: it was killed, and the tree runs on without it."""
+    now: float
+    """Seconds since the epoch."""
 
 
 def age(seconds: float) -> str:
@@ -43,11 +54,14 @@ def words(state: str) -> str:
     return state.replace("_", " ")
 
 
-def status_text(tree: TreeView, now: float) -> str:
+def status_text(shown: Shown) -> str:
     """Return the summary line and the table of members."""
+    tree, now = shown.tree, shown.now
     serving = sum(member.state == "serving" for member in tree.members)
     balancer = f", balancer on {tree.balancer_address}" if tree.balancer_address else ""
     head = f"cluster {tree.cluster}: {serving}/{len(tree.members)} members serving{balancer}"
+    if shown.launcher_pid is None:
+        head += "\nits launcher was killed; everything runs on, and `quaestor cluster` takes over"
     if not tree.members:
         return head
     rows = (_member_row(member, now) for member in sorted(tree.members, key=_natural))
@@ -71,9 +85,11 @@ def _member_row(member: MemberView, now: float) -> tuple[str, ...]:
     )
 
 
-def tree_text(tree: TreeView, now: float) -> str:
+def tree_text(shown: Shown) -> str:
     """Return the tree as it is: launcher, actors below their parents, members below their agents."""
-    lines = [f"launcher  pid {tree.launcher_pid}"]
+    tree, now = shown.tree, shown.now
+    launcher = "was killed" if shown.launcher_pid is None else f"pid {shown.launcher_pid}"
+    lines = [f"launcher  {launcher}"]
     roots = [actor for actor in tree.actors if actor.parent is None]
     for root in roots:
         lines.extend(_branch(tree, root, now, "", last=True))
@@ -114,12 +130,13 @@ def _timestamps(document: dict[str, Any], now: float) -> dict[str, Any]:
     return document
 
 
-def tree_json(tree: TreeView, now: float) -> str:
+def tree_json(shown: Shown) -> str:
     """Return everything as one JSON document; fields are only ever added within a version."""
+    tree, now = shown.tree, shown.now
     document = {
         "version": SCHEMA_VERSION,
         "cluster": tree.cluster,
-        "launcher_pid": tree.launcher_pid,
+        "launcher_pid": shown.launcher_pid,
         "balancer_address": tree.balancer_address,
         "members": [_timestamps(asdict(member), now) for member in sorted(tree.members, key=_natural)],
         "actors": [_timestamps(asdict(actor), now) for actor in tree.actors],

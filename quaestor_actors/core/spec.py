@@ -41,7 +41,8 @@ class AgentSpec:
     """Absolute path; None for a built-in agent, or one that somebody else runs."""
     arguments: str = ""
     """Command line as one string, split like a shell does; `{HostName}` and `{Port}` stand for the member's own."""
-    environment: tuple[tuple[str, str], ...] = ()
+    environment: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """May hold secrets, so it is in no log."""
     process_count: int = 1
     ports: tuple[int, ...] = ()
     """One per member, or none: then every start takes a free port."""

@@ -1,7 +1,8 @@
 """The actors under the root: which must exist, what follows when one ends, and the order in which they stop.
 
-Strategy one_for_one: an actor that ends is replaced at once, unless more ended within the period than the intensity
-allows; then the root gives up (OTP: the supervisor terminates itself and its own supervisor decides).
+Strategy one_for_one: an actor that ends is replaced at once; one that goes on ending, after growing pauses, so that a
+cause that passes (a port that somebody holds for a while) does not bring the tree down. If more actors end within the
+period than the intensity allows, the supervisor gives up (OTP: it terminates, and its own supervisor decides).
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import assert_never
+
+from quaestor_actors.core.restart import Backoff
 
 READY_DEADLINE_S = 10.0
 """An actor that has not said it is ready by then is killed and replaced."""
@@ -26,6 +29,7 @@ class ActorState(StrEnum):
     STARTING = "starting"
     RUNNING = "running"
     CRASHED = "crashed"
+    BACKING_OFF = "backing_off"
     STOPPING = "stopping"
     STOPPED = "stopped"
 
@@ -51,6 +55,8 @@ class Child:
     since: float = 0.0
     reason: str = "not started yet"
     deadline: float | None = None
+    failures: int = 0
+    """Ends in a row without a stable time between them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +73,7 @@ class Tree:
 
     children: Mapping[str, Child]
     intensity: Intensity = field(default_factory=Intensity)
+    backoff: Backoff = field(default_factory=lambda: Backoff(initial_s=0.2, cap_s=5.0))
     restarts: tuple[float, ...] = ()
     stopping: bool = False
     forced: bool = False
@@ -260,7 +267,8 @@ def _stopped(tree: Tree, event: ChildStopped, now: float) -> Tree:
 
 def _ended(tree: Tree, event: ChildEnded, now: float) -> Step:
     child = _current(tree, event.name, event.incarnation)
-    if child is None or child.state in {ActorState.STOPPED, ActorState.PENDING} or tree.given_up:
+    absent = {ActorState.STOPPED, ActorState.PENDING, ActorState.BACKING_OFF}
+    if child is None or child.state in absent or tree.given_up:
         return tree, ()
     if tree.stopping:
         ended = replace(child, state=ActorState.STOPPED, pid=None, since=now, deadline=None)
@@ -278,12 +286,23 @@ def _restart(tree: Tree, child: Child, reason: str, now: float) -> Step:
             f"(limit {tree.intensity.limit}); the last: {child.spec.name}: {reason}"
         )
         return replace(tree, given_up=True), (GiveUp(reason=why),)
-    return _create(tree, [child], f"restarted: {reason}", now)
+    was_stable = child.state is ActorState.RUNNING and now - child.since >= tree.backoff.stable_s
+    failures = 1 if was_stable else child.failures + 1
+    child = replace(child, failures=failures)
+    delay_s = tree.backoff.delay_s(failures)
+    if delay_s == 0.0:
+        return _create(tree, [child], f"restarted: {reason}", now)
+    waiting = f"{reason}; failure {failures} in a row, next try after {delay_s:g} s"
+    pause = replace(child, state=ActorState.BACKING_OFF, pid=None, since=now, reason=waiting, deadline=now + delay_s)
+    return _put(tree, pause), ()
 
 
 def _stop(tree: Tree, now: float, *, force: bool) -> Step:
     if not tree.stopping:
-        unborn = [replace(c, state=ActorState.STOPPED) for c in tree.children.values() if c.state is ActorState.PENDING]
+        absent = {ActorState.PENDING, ActorState.BACKING_OFF}
+        unborn = [
+            replace(c, state=ActorState.STOPPED, deadline=None) for c in tree.children.values() if c.state in absent
+        ]
         return _next_rank(replace(_put(tree, *unborn), stopping=True, forced=force), now)
     if not force or tree.forced:
         return tree, ()
@@ -313,7 +332,12 @@ def _next_rank(tree: Tree, now: float) -> Step:
 def _clock_advanced(tree: Tree, now: float) -> Step:
     effects: list[Effect] = []
     for child in tree.children.values():
-        if child.deadline is not None and child.deadline <= now:
+        if child.deadline is None or child.deadline > now:
+            continue
+        if child.state is ActorState.BACKING_OFF:
+            tree, created = _create(tree, [child], f"restarted: {child.reason}", now)
+            effects.extend(created)
+        else:
             tree = _put(tree, replace(child, deadline=now + EXIT_DEADLINE_S))
             effects.append(KillActor(name=child.spec.name, incarnation=child.incarnation))
     return tree, tuple(effects)

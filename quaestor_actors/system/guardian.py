@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import os
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -23,7 +22,6 @@ from quaestor_actors.actors.root import Changed, RootSupervisor, StartRoot
 from quaestor_actors.adapters import processes, runtime_directory
 from quaestor_actors.adapters.processes import WatchedProcess
 from quaestor_actors.adapters.runtime_directory import LauncherLock, SystemRecord
-from quaestor_actors.core.lifecycle import ProcessId
 from quaestor_actors.core.spec import ClusterSpec
 from quaestor_actors.core.tree import Intensity
 from quaestor_actors.errors import ConflictError, OperationError
@@ -33,7 +31,6 @@ from quaestor_actors.system.cookie import COOKIE_VARIABLE, load_or_create_cookie
 from quaestor_actors.system.parentage import adopt_orphans
 from quaestor_actors.system.signals import SignalPipe, reap_orphans
 
-ADMIN_PID_NAME = "admin.pid"
 STOP_MARGIN_S = 15.0
 """What the tree may need beyond the members' own deadline to stop."""
 EXIT_DEADLINE_S = 2.0
@@ -94,7 +91,7 @@ class Guardian:
             cookie=cookie,
             title=f"quaestor: {self._spec.name}",
             log_path=self._logs / f"system{suffix}.log",
-            pid_path=self._directory / ADMIN_PID_NAME,
+            pid_path=self._directory / runtime_directory.ADMIN_PID_NAME,
             # A killed launcher must not take members' supervision with it; without members nothing is to be left.
             outlives_launcher=any(not agent.is_builtin_balancer for agent in self._spec.agents),
         )
@@ -117,12 +114,8 @@ class Guardian:
         return True
 
     def _open_admin(self) -> WatchedProcess | None:
-        try:
-            pid, ticks = (self._directory / ADMIN_PID_NAME).read_text(encoding="ascii").split()
-            process = ProcessId(pid=int(pid), start_ticks=int(ticks))
-        except (FileNotFoundError, ValueError):
-            return None
-        return processes.watch(process)
+        process = runtime_directory.read_admin(self._directory)
+        return None if process is None else processes.watch(process)
 
     def _keep(self, signals: SignalPipe) -> int:
         intensity = Intensity(limit=5, period_s=60.0)
@@ -134,7 +127,9 @@ class Guardian:
             now = time.monotonic()
             restarts = [*(at for at in restarts if at > now - intensity.period_s), now]
             if len(restarts) > intensity.limit:
-                self._report.said(f"giving up: the tree ended {len(restarts)} times in {intensity.period_s:g} s")
+                self._report.said(
+                    f"giving up: the tree ended {len(restarts)} times in {intensity.period_s:g} s; members run on"
+                )
                 return 1
         self._report.said("stopped")
         return 0
@@ -166,7 +161,6 @@ class Guardian:
             StartRoot(
                 identity=Identity(cluster=self._spec.name, name="root", incarnation=self._incarnation),
                 spec=self._spec,
-                launcher_pid=os.getpid(),
                 environment=tuple(sorted(self._environ.items())),
                 state_directory=runtime_directory.make_private(self._directory / "agents"),
                 log_directory=self._logs,
@@ -205,7 +199,7 @@ class Guardian:
     def _publish(self, port: int) -> None:
         runtime_directory.write_system_record(
             self._directory,
-            SystemRecord(launcher_pid=os.getpid(), admin_port=port, root_address=format_address(self._root_address)),
+            SystemRecord(admin_port=port, root_address=format_address(self._root_address)),
         )
 
     def _lost(self, ready: tuple[int, ...]) -> str | None:
@@ -236,7 +230,7 @@ class Guardian:
             system.shutdown()
         _kill_and_wait(self._admin)
         self._admin = None
-        (self._directory / ADMIN_PID_NAME).unlink(missing_ok=True)
+        (self._directory / runtime_directory.ADMIN_PID_NAME).unlink(missing_ok=True)
         reap_orphans()
 
 

@@ -88,6 +88,7 @@ def test__killed_launcher__tree_runs_on_and_the_next_one_takes_over(running: Clu
     running.launcher.kill()
     running.launcher.wait()
     assert {member["member"]: member["pid"] for member in running.status()["members"]} == before
+    assert "its launcher was killed; everything runs on" in running.run("status").stdout
     running.launch()
     assert "taking over from a launcher that was killed" in running.output
     assert {member["member"]: member["pid"] for member in running.status()["members"]} == before
