@@ -141,7 +141,6 @@ agents:
         """End whatever is left, by pid: first in order, then by force."""
         if self.launcher is None:
             return
-        left = self.processes() if self.launcher.poll() is None else []
         if self.launcher.poll() is None:
             self.launcher.terminate()
             try:
@@ -149,18 +148,19 @@ agents:
             except subprocess.TimeoutExpired:
                 self.launcher.kill()
                 self.launcher.wait()
-        # A process that outlived the launcher, such as a member of a test in which members stay.
-        for process in [*left, *self._marked()]:
-            if process.is_running():
-                process.kill()
+        # Whatever outlived the launcher, such as a member of a test in which members stay.
+        left = self.relatives()
+        for process in left:
+            process.kill()
         psutil.wait_procs(left, timeout=5)
 
-    def _marked(self) -> list[psutil.Process]:
-        mark = str(self.directory / "run")
+    def relatives(self) -> list[psutil.Process]:
+        """Return every live process that was started, however indirectly, in this test's environment."""
+        mark = self.environment["QUAESTOR_RUNTIME_DIR"]
         return [
             process
             for process in psutil.process_iter()
-            if process.pid != os.getpid() and mark in _environment(process).get("QUAESTOR_MEMBER", "")
+            if process.pid != os.getpid() and _environment(process).get("QUAESTOR_RUNTIME_DIR") == mark
         ]
 
 

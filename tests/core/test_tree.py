@@ -1,0 +1,251 @@
+"""The actors under a supervisor: what follows when they start, end, crash and stop."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from quaestor_actors.core import tree
+from quaestor_actors.core.tree import (
+    ActorState,
+    AskToStop,
+    ChildCrashed,
+    ChildEnded,
+    ChildReady,
+    ChildSpec,
+    ChildStopped,
+    ClockAdvanced,
+    CreateActor,
+    GiveUp,
+    Intensity,
+    KillActor,
+    StartTree,
+    StopTree,
+    TellStopped,
+)
+
+SPECS = (
+    ChildSpec(name="registry", stop_rank=2, stop_deadline_s=5),
+    ChildSpec(name="agent", stop_rank=1, stop_deadline_s=50),
+    ChildSpec(name="balancer", stop_rank=0, stop_deadline_s=5),
+)
+
+
+class Story:
+    """Tells a supervisor events, one after the other, and remembers what each caused."""
+
+    def __init__(self, intensity: Intensity | None = None) -> None:
+        self.tree = tree.create(SPECS, intensity)
+        self.now = 100.0
+        self.effects: tuple[tree.Effect, ...] = ()
+
+    def tell(self, event: tree.Event, *, after_s: float = 0.0) -> Story:
+        self.now += after_s
+        self.tree, self.effects = tree.decide(self.tree, event, self.now)
+        return self
+
+    def state(self, name: str) -> ActorState:
+        return self.tree.children[name].state
+
+    def ready(self, name: str) -> Story:
+        return self.tell(ChildReady(name=name, incarnation=self.tree.children[name].incarnation, pid=7))
+
+    def ended(self, name: str, *, after_s: float = 0.0) -> Story:
+        return self.tell(ChildEnded(name=name, incarnation=self.tree.children[name].incarnation), after_s=after_s)
+
+    def running(self) -> Story:
+        self.tell(StartTree())
+        for spec in SPECS:
+            self.ready(spec.name)
+        return self
+
+
+def test__start__creates_every_actor() -> None:
+    story = Story().tell(StartTree())
+    assert story.effects == tuple(CreateActor(name=spec.name, incarnation=1) for spec in SPECS)
+    assert story.running().state("agent") is ActorState.RUNNING
+    assert tree.all_running(story.tree)
+
+
+def test__end__is_replaced_at_once_with_a_reason() -> None:
+    story = Story().running().ended("agent")
+    assert story.effects == (CreateActor(name="agent", incarnation=2),)
+    assert story.tree.children["agent"].reason == "restarted: its process ended unexpectedly"
+
+
+def test__crash_then_end__keeps_the_crash_s_reason() -> None:
+    story = Story().running().tell(ChildCrashed(name="agent", incarnation=1, reason="KeyError: 'x'"))
+    assert story.state("agent") is ActorState.CRASHED
+    assert story.ended("agent").tree.children["agent"].reason == "restarted: KeyError: 'x'"
+
+
+def test__crashed_actor_that_does_not_end__is_killed() -> None:
+    story = Story().running().tell(ChildCrashed(name="agent", incarnation=1, reason="stuck"))
+    story.tell(ClockAdvanced(), after_s=tree.EXIT_DEADLINE_S)
+    assert story.effects == (KillActor(name="agent", incarnation=1),)
+
+
+def test__actor_that_is_never_ready__is_killed() -> None:
+    story = Story().tell(StartTree())
+    assert tree.next_deadline(story.tree) == 100 + tree.READY_DEADLINE_S
+    story.tell(ClockAdvanced(), after_s=tree.READY_DEADLINE_S)
+    assert {type(effect) for effect in story.effects} == {KillActor}
+
+
+def test__facts_about_an_older_incarnation__change_nothing() -> None:
+    story = Story().running().ended("agent")
+    before = story.tree
+    for event in (
+        ChildEnded(name="agent", incarnation=1),
+        ChildReady(name="agent", incarnation=1, pid=9),
+        ChildCrashed(name="agent", incarnation=1, reason="late"),
+        ChildStopped(name="agent", incarnation=1),
+        ChildEnded(name="stranger", incarnation=1),
+    ):
+        assert story.tell(event).tree == before
+        assert story.effects == ()
+
+
+def test__second_end_in_a_row__waits_and_the_third_longer() -> None:
+    story = Story().running().ended("agent").ended("agent")
+    assert story.state("agent") is ActorState.BACKING_OFF
+    assert story.effects == ()
+    assert "failure 2 in a row, next try after 0.2 s" in story.tree.children["agent"].reason
+    assert story.tell(ClockAdvanced(), after_s=0.2).effects == (CreateActor(name="agent", incarnation=3),)
+    story.ended("agent")
+    assert story.tree.children["agent"].deadline == story.now + 0.4
+
+
+def test__stable_time__forgives() -> None:
+    story = Story().running().ended("agent").ready("agent")
+    story.ended("agent", after_s=60)
+    assert story.effects == (CreateActor(name="agent", incarnation=3),)
+
+
+def test__more_ends_than_the_intensity_allows__give_up_with_a_reason() -> None:
+    story = Story(Intensity(limit=2, period_s=10)).running()
+    story.ended("agent").ended("balancer").ended("registry")
+    (effect,) = story.effects
+    assert isinstance(effect, GiveUp)
+    assert effect.reason.startswith("3 restarts of actors within 10 s (limit 2); the last: registry: ")
+
+
+def test__as_many_ends_over_a_longer_time__do_not_give_up() -> None:
+    story = Story(Intensity(limit=2, period_s=10)).running()
+    for name in ("agent", "balancer", "registry"):
+        story.ended(name, after_s=6)
+        assert story.effects == (CreateActor(name=name, incarnation=2),)
+
+
+def test__stop__goes_by_rank_and_tells_when_all_have_ended() -> None:
+    story = Story().running().tell(StopTree())
+    for name in ("balancer", "agent"):
+        assert story.effects == (AskToStop(name=name, force=False),)
+        assert story.tell(ChildStopped(name=name, incarnation=1)).effects == ()
+        story.ended(name)
+    assert story.effects == (AskToStop(name="registry", force=False),)
+    assert story.ended("registry").effects == (TellStopped(),)
+
+
+def test__stop_again_with_force__asks_again() -> None:
+    story = Story().running().tell(StopTree()).ended("balancer").tell(StopTree(force=True))
+    assert story.effects == (AskToStop(name="agent", force=True),)
+    assert story.tell(StopTree(force=True)).effects == ()
+
+
+def test__crash_while_stopping__is_not_replaced() -> None:
+    story = Story().running().tell(StopTree())
+    story.tell(ChildCrashed(name="balancer", incarnation=1, reason="late"))
+    assert story.ended("balancer").effects == (AskToStop(name="agent", force=False),)
+
+
+def test__actor_that_does_not_stop__is_killed_at_its_deadline() -> None:
+    story = Story().running().tell(StopTree()).tell(ClockAdvanced(), after_s=5)
+    assert story.effects == (KillActor(name="balancer", incarnation=1),)
+
+
+def test__stop__of_an_actor_that_waits_for_its_next_try__does_not_start_it() -> None:
+    story = Story().running().ended("balancer").ended("balancer").tell(StopTree())
+    assert story.effects == (AskToStop(name="agent", force=False),)
+
+
+def test__stop__of_nothing__tells_at_once() -> None:
+    assert tree.decide(tree.create(()), StopTree(), 0.0)[1] == (TellStopped(),)
+
+
+class TreeMachine(RuleBasedStateMachine):
+    """The world around a supervisor: actors that are alive by incarnation, and a clock."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.story = Story(Intensity(limit=4, period_s=10))
+        self.alive: dict[str, int] = {}
+        self.told_stopped = 0
+        self.tell(StartTree())
+
+    def tell(self, event: tree.Event) -> None:
+        self.story.tell(event)
+        for effect in self.story.effects:
+            match effect:
+                case CreateActor():
+                    assert effect.name not in self.alive, "a second actor while one lives"
+                    self.alive[effect.name] = effect.incarnation
+                case TellStopped():
+                    assert not self.alive
+                    self.told_stopped += 1
+                case _:
+                    pass
+
+    @rule(name=st.sampled_from([spec.name for spec in SPECS]), back=st.integers(0, 1))
+    def ready(self, name: str, back: int) -> None:
+        self.tell(ChildReady(name=name, incarnation=self.story.tree.children[name].incarnation - back, pid=1))
+
+    @precondition(lambda self: self.alive)
+    @rule(data=st.data(), crashes=st.booleans())
+    def ends(self, data: st.DataObject, crashes: bool) -> None:  # noqa: FBT001 - hypothesis passes by name
+        name = data.draw(st.sampled_from(sorted(self.alive)))
+        incarnation = self.alive[name]
+        if crashes:
+            self.tell(ChildCrashed(name=name, incarnation=incarnation, reason="crashed"))
+        del self.alive[name]
+        for _ in range(2):  # told twice
+            self.tell(ChildEnded(name=name, incarnation=incarnation))
+
+    @rule(seconds=st.sampled_from([0.1, 1.0, 11.0, 60.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.story.now += seconds
+        self.tell(ClockAdvanced())
+
+    @rule(force=st.booleans())
+    def stop(self, force: bool) -> None:  # noqa: FBT001 - hypothesis passes by name
+        self.tell(StopTree(force=force))
+
+    @invariant()
+    def whoever_waits_has_a_deadline(self) -> None:
+        waiting = {ActorState.STARTING, ActorState.CRASHED, ActorState.STOPPING, ActorState.BACKING_OFF}
+        for child in self.story.tree.children.values():
+            assert child.state not in waiting or child.deadline is not None
+
+    @invariant()
+    def restarts_stay_within_the_intensity(self) -> None:
+        state = self.story.tree
+        assert len(state.restarts) <= state.intensity.limit or state.given_up
+
+    @invariant()
+    def stopped_is_told_once(self) -> None:
+        assert self.told_stopped <= 1
+
+    def teardown(self) -> None:
+        """Asked to stop, everything ends, whatever happened before; unless it had given up."""
+        if self.story.tree.given_up:
+            return
+        self.tell(StopTree())
+        while self.alive:
+            name, incarnation = self.alive.popitem()
+            self.tell(ChildEnded(name=name, incarnation=incarnation))
+        assert self.told_stopped == 1
+
+
+TestTree = TreeMachine.TestCase
+TestTree.settings = settings(max_examples=100, stateful_step_count=30, deadline=None, derandomize=True)
