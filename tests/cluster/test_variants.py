@@ -110,3 +110,43 @@ def test__free_ports__are_taken_when_none_are_named(cluster: Cluster, tmp_path: 
     assert free_port() not in ports
     with discovery(cluster.balancer_port) as client:
         wait_until(lambda: client.all() == sorted(ports), what="both locations")
+
+
+THIEF = """
+import socket, sys
+while True:
+    try:
+        server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+        break
+    except OSError:
+        continue
+print("stolen", flush=True)
+sys.stdin.read()
+"""
+
+
+def test__balancer_whose_port_was_stolen__says_why_and_comes_back_when_it_is_free(running: Cluster) -> None:
+    thief = [
+        sys.executable,
+        "-c",
+        THIEF,
+        str(running.balancer_port),
+    ]
+    members = {member["member"]: member["pid"] for member in running.status()["members"]}
+    os.kill(running.actor_pid("balancer"), signal.SIGSTOP)
+    with subprocess.Popen(thief, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        os.kill(running.actor_pid("balancer"), signal.SIGKILL)
+        assert process.stdout.readline() == "stolen\n"
+
+        def reason() -> str:
+            balancer = next(actor for actor in running.status()["actors"] if actor["name"] == "balancer")
+            return str(balancer["reason"]) if balancer["state"] == "backing_off" else ""
+
+        assert f"port {running.balancer_port}" in wait_until(reason, timeout_s=15, what="the balancer's reason")
+        process.stdin.close()
+        process.wait(10)
+    with discovery(running.balancer_port) as client:
+        wait_until(lambda: client.all_or_nothing() == sorted(running.worker_ports), timeout_s=15, what="the answers")
+    assert {member["member"]: member["pid"] for member in running.status()["members"]} == members

@@ -63,12 +63,7 @@ def test__installed_wheel__runs_the_sample(launcher: subprocess.Popen[str]) -> N
 
         def four() -> bool:
             assert launcher.poll() is None, launcher.stderr.read() if launcher.stderr else ""
-            try:
-                return client.all() == [5161, 5162, 5163, 5164]
-            except Exception as error:  # the balancer does not listen yet
-                if "UNAVAILABLE" not in repr(error):
-                    raise
-                return False
+            return client.all_or_nothing() == [5161, 5162, 5163, 5164]
 
         wait_until(four, timeout_s=30, what="four locations")
     launcher.send_signal(signal.SIGTERM)

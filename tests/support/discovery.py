@@ -26,6 +26,15 @@ class Discovery:
         request = service_discovery_pb2.DiscoverServicesRequest(service_name=self.service_name)
         return sorted(location.port for location in self.stub.DiscoverServices(request, timeout=5).service_locations)
 
+    def all_or_nothing(self) -> list[int]:
+        """Return the ports of all locations, or none while nobody listens."""
+        try:
+            return self.all()
+        except grpc.RpcError as error:
+            if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                raise
+            return []
+
     def top(self, count: int = 1) -> list[int]:
         """Return the ports of the best locations, the best first."""
         request = service_discovery_pb2.DiscoverServicesRequest(service_name=self.service_name, max_count=count)
