@@ -23,7 +23,7 @@ from quaestor_actors.actors.children import WAKE_KEY, ChildPlan, Children
 from quaestor_actors.actors.prober import HealthChanged, ProberActor, StartProber, UnwatchMember, WatchMember
 from quaestor_actors.actors.registry import Announce, Deregister, Register
 from quaestor_actors.actors.view import ActorView, MemberView
-from quaestor_actors.adapters import processes, state_file
+from quaestor_actors.adapters import ports, processes, state_file
 from quaestor_actors.adapters.processes import WatchedProcess
 from quaestor_actors.core import group, lifecycle, tree
 from quaestor_actors.core.group import Group, MemberFact
@@ -221,9 +221,9 @@ class AgentSupervisor(TreeActor):
     def _spawn(self, effect: lifecycle.Spawn) -> lifecycle.Fact:
         spec = self._start.spec
         number = int(effect.member_id.rpartition("/")[2])
-        port = spec.ports[number - 1] if spec.ports else processes.free_port(spec.host_name)
-        if processes.port_in_use(spec.host_name, port):
-            reason = f"port {port} is taken by {processes.holder_of(port)}"
+        port = spec.ports[number - 1] if spec.ports else ports.free_port(spec.host_name)
+        if ports.is_taken(spec.host_name, port):
+            reason = f"port {port} is taken by {ports.holder_of(port)}"
             return lifecycle.SpawnFailed(incarnation=effect.incarnation, reason=reason)
         try:
             watched = processes.spawn(

@@ -6,12 +6,10 @@ pidfd readable; nothing is polled.
 
 from __future__ import annotations
 
-import errno
 import os
 import select
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -101,6 +99,12 @@ def spawn(
     return watch_child(child.pid)
 
 
+def watch_pid(pid: int) -> WatchedProcess | None:
+    """Open a descriptor on a live process that has just told its pid; None if it is gone already."""
+    ticks = start_ticks(pid)
+    return None if ticks is None else watch(ProcessId(pid=pid, start_ticks=ticks))
+
+
 def watch_child(pid: int) -> WatchedProcess:
     """Open a descriptor on a child that nobody has reaped yet, dead or alive."""
     pidfd = os.pidfd_open(pid)
@@ -159,38 +163,6 @@ def signal_group(watched: WatchedProcess, number: signal.Signals) -> None:
         return
     except PermissionError:
         signal.pidfd_send_signal(watched.pidfd, number)
-
-
-def free_port(host: str) -> int:
-    """Return a TCP port that is free on the host at this moment."""
-    with socket.create_server((host, 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
-
-
-def port_in_use(host: str, port: int) -> bool:
-    """Return whether something listens on a local port, so that a new member could not."""
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    with socket.socket(family, kind, protocol) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(address)
-        except OSError as error:
-            return error.errno == errno.EADDRINUSE
-    return False
-
-
-def holder_of(port: int) -> str:
-    """Say which process listens on a local TCP port, as far as this user may know."""
-    # Only somebody in trouble needs it, so nobody else pays for its import.
-    import psutil  # noqa: PLC0415
-
-    for connection in psutil.net_connections("tcp"):
-        if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port:
-            if connection.pid is None:
-                break
-            return f"pid {connection.pid} ({psutil.Process(connection.pid).name()})"
-    return "a process of another user"
 
 
 def find_tagged(tag: str) -> ProcessId | None:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
 from thespian.actors import ActorSystem, InvalidActorAddress
-from thespian.system import multiprocTCPBase
+from thespian.system import multiprocTCPBase, systemBase
 
 from quaestor_actors.errors import NotRunningError, OperationError
 from quaestor_actors.system.transport import SealedTCPTransport
+
+PATIENCE = timedelta(seconds=3)
+"""How long an administrator may take to start, to create an actor, and to shut down; it takes milliseconds."""
+
+# Stock waits up to 50 s, in which the launcher would heed no signal.
+systemBase.MAX_CHILD_ACTOR_CREATE_DELAY = PATIENCE
+systemBase.MAX_SYSTEM_SHUTDOWN_DELAY = PATIENCE
 
 
 class SealedTCPBase(multiprocTCPBase.ActorSystemBase):  # type: ignore[misc]  # Thespian has no type information

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from thespian.actors import ActorAddress, ActorSystem, WatchMessage
+from thespian.actors import ActorAddress, ActorSystem, ActorSystemException, WatchMessage
 from thespian.system import isInternalActorSystemMessage
 from thespian.system.transport import ReceiveEnvelope
 
+from quaestor_actors.errors import NotRunningError
 from quaestor_actors.system.transport import SealedTCPTransport
 
 
@@ -30,8 +31,26 @@ class Connection:
         self._base = system._systemBase  # noqa: SLF001 - Thespian's public calls cannot watch descriptors
 
     def send(self, address: ActorAddress, message: object) -> None:
-        """Send a message and return when it was delivered or cannot be."""
-        self._base.tell(address, message)
+        """Send a message and return when it was delivered.
+
+        Raises:
+            NotRunningError: nobody is at the address any more.
+        """
+        try:
+            self._base.tell(address, message)
+        except ActorSystemException as error:
+            raise NotRunningError(f"the actor at {format_address(address)} has ended") from error
+
+    def create(self, actor_class: type) -> ActorAddress:
+        """Create an actor directly below the administrator.
+
+        Raises:
+            NotRunningError: the actor system ended meanwhile, or did not answer.
+        """
+        try:
+            return self._base.newPrimaryActor(actor_class, None, None)
+        except ActorSystemException as error:
+            raise NotRunningError(f"the actor system did not create {actor_class.__name__}: {error}") from error
 
     def receive(self, timeout_s: float | None, *, watch_fds: Iterable[int] = ()) -> Any:
         """Return the next message, ReadyFds, or None when the time is over (None: wait for ever)."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import select
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -19,12 +20,13 @@ from thespian.actors import ActorSystem
 
 from quaestor_actors.actors.base import Crashed, Identity, Ready, Stop, Stopped
 from quaestor_actors.actors.root import Changed, RootSupervisor, StartRoot
-from quaestor_actors.adapters import processes, runtime_directory
+from quaestor_actors.adapters import ports, processes, runtime_directory
 from quaestor_actors.adapters.processes import WatchedProcess
 from quaestor_actors.adapters.runtime_directory import LauncherLock, SystemRecord
+from quaestor_actors.core.restart import Backoff
 from quaestor_actors.core.spec import ClusterSpec
 from quaestor_actors.core.tree import Intensity
-from quaestor_actors.errors import ConflictError, OperationError
+from quaestor_actors.errors import ConflictError, NotRunningError, OperationError
 from quaestor_actors.system import base, transport
 from quaestor_actors.system.connection import Connection, ReadyFds, format_address
 from quaestor_actors.system.cookie import COOKIE_VARIABLE, load_or_create_cookie
@@ -34,6 +36,8 @@ from quaestor_actors.system.signals import SignalPipe, reap_orphans
 STOP_MARGIN_S = 15.0
 """What the tree may need beyond the members' own deadline to stop."""
 EXIT_DEADLINE_S = 2.0
+INTENSITY = Intensity(limit=5, period_s=60.0)
+BACKOFF = Backoff()
 STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 
 
@@ -100,7 +104,7 @@ class Guardian:
         balancer = self._spec.balancer
         if balancer is not None and not _comes_free(balancer.host_name, balancer.port, patience_s):
             raise ConflictError(
-                f"the balancer's port {balancer.port} is taken by {processes.holder_of(balancer.port)}: end that "
+                f"the balancer's port {balancer.port} is taken by {ports.holder_of(balancer.port)}: end that "
                 "process, or set another port in quaestor.loadbalancer.config.yml"
             )
 
@@ -118,35 +122,46 @@ class Guardian:
         return None if process is None else processes.watch(process)
 
     def _keep(self, signals: SignalPipe) -> int:
-        intensity = Intensity(limit=5, period_s=60.0)
-        restarts: list[float] = []
-        while self._run_tree(signals) is Outcome.LOST:
-            if self._stop_at is not None:
-                self._report.said("the tree ended before it had stopped everything")
+        lost: list[float] = []
+        while self._try_tree(signals) is Outcome.LOST:
+            if self._stop_at is not None and time.monotonic() >= self._stop_at:
                 return 1
             now = time.monotonic()
-            restarts = [*(at for at in restarts if at > now - intensity.period_s), now]
-            if len(restarts) > intensity.limit:
+            lost = [*(at for at in lost if at > now - INTENSITY.period_s), now]
+            if len(lost) > INTENSITY.limit:
                 self._report.said(
-                    f"giving up: the tree ended {len(restarts)} times in {intensity.period_s:g} s; members run on"
+                    f"giving up: the tree ended {len(lost)} times in {INTENSITY.period_s:g} s; members run on"
                 )
                 return 1
+            self._pause(BACKOFF.delay_s(len(lost)), signals)
         self._report.said("stopped")
         return 0
+
+    def _pause(self, delay_s: float, signals: SignalPipe) -> None:
+        ready, _, _ = select.select([signals.fd], [], [], delay_s)
+        if ready:
+            self._note_signals(signals.read())
+
+    def _try_tree(self, signals: SignalPipe) -> Outcome:
+        try:
+            return self._run_tree(signals)
+        except (OperationError, NotRunningError) as error:
+            self._report.said(f"the tree did not start: {error}")
+            return Outcome.LOST
 
     def _run_tree(self, signals: SignalPipe) -> Outcome:
         self._incarnation += 1
         # What exists now is shared with every actor; the collector need not touch it there.
         gc.collect()
         gc.freeze()
-        port = processes.free_port("127.0.0.1")
+        port = ports.free_port("127.0.0.1")
         system = base.start_system(port)
         self._admin = self._open_admin()
         if self._admin is None:
             raise OperationError("the actor system ended while it was starting; its log is in " + str(self._logs))
         connection = Connection(system)
         try:
-            self._start_root(system, connection)
+            self._start_root(connection)
             outcome = self._attend(signals, connection, port)
         finally:
             (self._directory / runtime_directory.SYSTEM_NAME).unlink(missing_ok=True)
@@ -154,10 +169,10 @@ class Guardian:
             connection.close()
         return outcome
 
-    def _start_root(self, system: ActorSystem, connection: Connection) -> None:
-        root = system.createActor(RootSupervisor)
+    def _start_root(self, connection: Connection) -> None:
+        self._root_address = connection.create(RootSupervisor)
         connection.send(
-            root,
+            self._root_address,
             StartRoot(
                 identity=Identity(cluster=self._spec.name, name="root", incarnation=self._incarnation),
                 spec=self._spec,
@@ -166,9 +181,8 @@ class Guardian:
                 log_directory=self._logs,
             ),
         )
-        self._root_address = root
         if self._stop_at is not None:
-            connection.send(root, Stop())
+            connection.send(self._root_address, Stop())
 
     def _attend(self, signals: SignalPipe, connection: Connection, port: int) -> Outcome:
         """Sleep until something happens, until the tree has stopped or one of the two charges has ended."""
@@ -183,7 +197,9 @@ class Guardian:
                         return Outcome.LOST
                     self._handle_signals(signals.read(), connection)
                 case Ready(pid=pid):
-                    self._root = processes.watch_child(pid)
+                    self._root = processes.watch_pid(pid)
+                    if self._root is None:
+                        return Outcome.LOST
                     fds.append(self._root.pidfd)
                     self._publish(port)
                 case Changed() as change:
@@ -210,15 +226,23 @@ class Guardian:
         return None
 
     def _handle_signals(self, numbers: set[signal.Signals], connection: Connection) -> None:
+        if (stop := self._note_signals(numbers)) is not None:
+            # If the root has ended, its pidfd says so next.
+            with contextlib.suppress(NotRunningError):
+                connection.send(self._root_address, stop)
+
+    def _note_signals(self, numbers: set[signal.Signals]) -> Stop | None:
+        """Return what the root must be told because of signals; None if nothing."""
         reap_orphans()
         asked = numbers & STOP_SIGNALS
         if not asked:
-            return
+            return None
         again = self._stop_at is not None
-        self._stop_at = time.monotonic() + (STOP_MARGIN_S if again else self._spec.shutdown_deadline_s + STOP_MARGIN_S)
+        patience_s = STOP_MARGIN_S + (0.0 if again else self._spec.shutdown_deadline_s)
+        self._stop_at = time.monotonic() + patience_s
         name = min(asked).name
         self._report.said(f"{name} again: ending members at once" if again else f"{name}: stopping")
-        connection.send(self._root_address, Stop(force=again))
+        return Stop(force=again)
 
     def _end_system(self, system: ActorSystem, *, orderly: bool) -> None:
         if self._root is not None:
@@ -245,7 +269,7 @@ def _kill_and_wait(watched: WatchedProcess) -> None:
 def _comes_free(host: str, port: int, patience_s: float) -> bool:
     """Return whether a port is free, or becomes so within the time in which a killed tree's actors end."""
     give_up_at = time.monotonic() + patience_s
-    while processes.port_in_use(host, port):
+    while ports.is_taken(host, port):
         if time.monotonic() >= give_up_at:
             return False
         time.sleep(0.01)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import select
 import signal
-import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
-from support.ports import free_port
 from support.waiting import wait_until
 
 from quaestor_actors.adapters import processes
@@ -130,12 +128,3 @@ def test__find_tagged__finds_the_session_leader(nursery: Nursery) -> None:
     found = wait_until(lambda: processes.find_tagged("state Worker/1 3"), what="the member")
     assert found == watched.process
     assert processes.find_tagged("state Worker/1 30") is None
-
-
-def test__port_in_use__names_its_holder() -> None:
-    port = free_port()
-    assert not processes.port_in_use("localhost", port)
-    with socket.create_server(("127.0.0.1", port)):
-        assert processes.port_in_use("localhost", port)
-        assert processes.holder_of(port).startswith(f"pid {os.getpid()} (")
-    assert not processes.port_in_use("localhost", processes.free_port("localhost"))

@@ -1,0 +1,74 @@
+"""TCP ports of this machine: which addresses a name stands for, whether a port is free there, and who holds it."""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+
+def addresses_of(host_name: str) -> list[tuple[int, str]]:
+    """Return family and literal address of everything that a name stands for.
+
+    `localhost` is both loopback addresses, whatever the hosts file says.
+
+    Raises:
+        OSError: the name is unknown.
+    """
+    if host_name.casefold() == "localhost":
+        return [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]
+    found = socket.getaddrinfo(host_name, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    return list(dict.fromkeys((int(family), str(address[0])) for family, _, _, _, address in found))
+
+
+def try_to_bind(family: int, address: str, port: int) -> None:
+    """Bind a port for a moment, as a server would.
+
+    Raises:
+        OSError: it cannot be bound; EADDRINUSE if somebody listens there.
+    """
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # As servers do; otherwise connections of a predecessor in TIME_WAIT would look like a taken port.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        probe.bind((address, port))
+
+
+def is_taken(host_name: str, port: int) -> bool:
+    """Return whether somebody listens on a port of a local host name, so that a new server could not."""
+    try:
+        addresses = addresses_of(host_name)
+    except OSError:
+        return False
+    for family, address in addresses:
+        try:
+            try_to_bind(family, address, port)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return True
+    return False
+
+
+def free_port(host_name: str) -> int:
+    """Return a port that is free on a local host name at this moment."""
+    family, address = addresses_of(host_name)[0]
+    with socket.socket(family, socket.SOCK_STREAM) as server:
+        server.bind((address, 0))
+        port: int = server.getsockname()[1]
+        return port
+
+
+def holder_of(port: int) -> str:
+    """Say which process listens on a local port, as far as this user may know."""
+    # Only somebody in trouble needs it, so nobody else pays for its import.
+    import psutil  # noqa: PLC0415
+
+    for connection in psutil.net_connections("tcp"):
+        listens_there = connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,)
+        if not listens_there or connection.pid is None:
+            continue
+        try:
+            return f"pid {connection.pid} ({psutil.Process(connection.pid).name()})"
+        except psutil.NoSuchProcess:
+            continue
+    return "a process of another user"
