@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -151,17 +152,26 @@ agents:
         # Whatever outlived the launcher, such as a member of a test in which members stay.
         left = self.relatives()
         for process in left:
-            process.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
         psutil.wait_procs(left, timeout=5)
 
     def relatives(self) -> list[psutil.Process]:
-        """Return every live process that was started, however indirectly, in this test's environment."""
+        """Return every live process of this test: launchers and members by their environment, actors by their parents.
+
+        An actor's own environment cannot be read from outside, because its title is written over it.
+        """
         mark = self.environment["QUAESTOR_RUNTIME_DIR"]
-        return [
+        found = {
             process
             for process in psutil.process_iter()
             if process.pid != os.getpid() and _environment(process).get("QUAESTOR_RUNTIME_DIR") == mark
-        ]
+        }
+        for file in Path(mark).glob("*/admin.pid"):
+            with contextlib.suppress(psutil.NoSuchProcess, ValueError):
+                admin = psutil.Process(int(file.read_text().split()[0]))
+                found |= {admin, *admin.children(recursive=True)}
+        return sorted(found, key=lambda process: process.pid)
 
 
 def _environment(process: psutil.Process) -> dict[str, str]:
