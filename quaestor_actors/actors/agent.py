@@ -20,7 +20,14 @@ from thespian.actors import ActorAddress
 from quaestor_actors.actors import view
 from quaestor_actors.actors.base import Identity, Ready, Stop, Stopped, TreeActor
 from quaestor_actors.actors.children import WAKE_KEY, ChildPlan, Children
-from quaestor_actors.actors.prober import HealthChanged, ProberActor, StartProber, UnwatchMember, WatchMember
+from quaestor_actors.actors.prober import (
+    HealthChanged,
+    HealthNews,
+    ProberActor,
+    StartProber,
+    UnwatchMember,
+    WatchMember,
+)
 from quaestor_actors.actors.registry import Announce, Deregister, Register
 from quaestor_actors.actors.view import ActorView, MemberView
 from quaestor_actors.adapters import ports, processes, state_file
@@ -78,6 +85,7 @@ class AgentSupervisor(TreeActor):
         self._group: Group = group.create("", 0)
         self._saved: Group | None = None
         self._processes: dict[str, WatchedProcess] = {}
+        self._exits: list[MemberFact] = []
         self._shown: dict[str, Member] = {}
         self._registry: ActorAddress | None = None
         self._prober: ActorAddress | None = None
@@ -89,11 +97,8 @@ class AgentSupervisor(TreeActor):
                 self._begin(message, sender)
             case RegistryAt():
                 self._announce(message.registry)
-            case HealthChanged():
-                fact = lifecycle.HealthReported(
-                    incarnation=message.incarnation, health=message.health, detail=message.detail
-                )
-                self._apply(MemberFact(member_id=message.member_id, fact=fact))
+            case HealthNews():
+                self._apply(*(_health_fact(change) for change in message.changes))
             case Stop():
                 self._stop(message)
             case _ if not self._children.handle(message, sender):
@@ -246,7 +251,13 @@ class AgentSupervisor(TreeActor):
         watched = self._processes.pop(member_id)
         self.unwatch(watched.pidfd)
         fact = lifecycle.ProcessExited(incarnation=incarnation, reason=processes.reap(watched))
-        self._apply(MemberFact(member_id=member_id, fact=fact))
+        self._exits.append(MemberFact(member_id=member_id, fact=fact))
+
+    def after_watch(self) -> None:
+        """Decide on all members that ended at the same time together: their state is written down once."""
+        exits, self._exits = self._exits, []
+        if exits:
+            self._apply(*exits)
 
     def _signal(self, member_id: str, number: signal.Signals) -> None:
         if watched := self._processes.get(member_id):
@@ -308,7 +319,7 @@ class AgentSupervisor(TreeActor):
             self._saved = self._group
 
     def _tell_root_of_members(self) -> None:
-        changed = [m for name, m in self._group.members.items() if self._shown.get(name) != m]
+        changed = [m for name, m in self._group.members.items() if self._shown.get(name) is not m]
         if not changed:
             return
         self._shown = dict(self._group.members)
@@ -334,3 +345,8 @@ class AgentSupervisor(TreeActor):
             state_file.remove(self._start.state_path)
         self.send(self.parent, Stopped(identity=self.identity))
         self.end()
+
+
+def _health_fact(change: HealthChanged) -> MemberFact:
+    fact = lifecycle.HealthReported(incarnation=change.incarnation, health=change.health, detail=change.detail)
+    return MemberFact(member_id=change.member_id, fact=fact)

@@ -126,6 +126,9 @@ class TreeActor(Actor):  # type: ignore[misc]  # Thespian has no type informatio
         """Handle the time arranged by `wake_at`."""
         raise NotImplementedError
 
+    def after_watch(self) -> None:
+        """Act once on what the handlers of several readable descriptors have taken in."""
+
     def on_exit(self) -> None:
         """Release what the actor holds; its process ends next."""
 
@@ -171,6 +174,7 @@ class TreeActor(Actor):  # type: ignore[misc]  # Thespian has no type informatio
                 for descriptor in message.ready:
                     if handler := self._watched.get(descriptor):
                         handler()
+                self.after_watch()
             case WakeupMessage(payload=Wake(key=key, at=at)):
                 if self._wakeups.get(key) == at:
                     del self._wakeups[key]

@@ -51,12 +51,19 @@ class UnwatchMember:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthChanged:
-    """To the agent: what the last check said."""
+    """What the last check of one member said."""
 
     member_id: str
     incarnation: int
     health: Health
     detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthNews:
+    """To the agent: every change since the last message, in order."""
+
+    changes: tuple[HealthChanged, ...]
 
 
 class ProberActor(TreeActor):
@@ -123,14 +130,16 @@ class ProberActor(TreeActor):
         return self._health
 
     def _pass_on(self) -> None:
+        changes: list[HealthChanged] = []
         for heard in self._heard.drain():
             if isinstance(heard, BaseException):
                 raise heard
             member_id, incarnation = heard.key
             if self._targets.get(member_id) == heard.key:
-                self.send(
-                    self.parent,
+                changes.append(
                     HealthChanged(
                         member_id=member_id, incarnation=incarnation, health=heard.health, detail=heard.detail
-                    ),
+                    )
                 )
+        if changes:
+            self.send(self.parent, HealthNews(changes=tuple(changes)))

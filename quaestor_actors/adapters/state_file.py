@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from quaestor_actors.core.lifecycle import Member, MemberState, ProcessId
 VERSION = 1
 
 
+@cache
 def boot_id() -> str:
     """Return the identity of this boot; pids, start times and the monotonic clock mean nothing beyond it."""
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()

@@ -6,6 +6,7 @@ second the launcher meanwhile makes use itself.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 from collections.abc import Callable
@@ -63,9 +64,12 @@ class Reader:
 
 def _read_and_tell(answer: Connection, read: Callable[[Path | None], Reading], directory: Path | None) -> None:
     try:
-        answer.send(read(directory))
+        outcome: Reading | ConfigError = read(directory)
     except ConfigError as error:
-        answer.send(error)
+        outcome = error
+    # A launcher that was ended meanwhile wants no answer.
+    with contextlib.suppress(BrokenPipeError):
+        answer.send(outcome)
 
 
 def read_cluster(directory: Path | None) -> Reading:

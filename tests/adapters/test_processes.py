@@ -80,6 +80,14 @@ def test__missing_executable__is_named_with_the_reason(tmp_path: Path) -> None:
         processes.spawn(spec, member="m", port=None, environment={}, log_path=tmp_path / "log")
 
 
+def test__file_that_nobody_may_execute__is_named_with_the_reason(tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.touch(mode=0o600)
+    spec = AgentSpec(agent_type="Worker", executable=str(plain))
+    with pytest.raises(SpawnError, match="plain: Permission denied"):
+        processes.spawn(spec, member="m", port=None, environment={}, log_path=tmp_path / "log")
+
+
 def test__end__makes_the_descriptor_readable(nursery: Nursery) -> None:
     watched = nursery.spawn("read forever")
     assert ended(watched) == "exited with code 1"
@@ -128,3 +136,12 @@ def test__find_tagged__finds_the_session_leader(nursery: Nursery) -> None:
     found = wait_until(lambda: processes.find_tagged("state Worker/1 3"), what="the member")
     assert found == watched.process
     assert processes.find_tagged("state Worker/1 30") is None
+
+
+def test__find_tagged__of_an_ended_leader__does_not_take_its_child_for_it(nursery: Nursery) -> None:
+    watched = nursery.spawn("sleep 1000 & echo $!", member="left Worker/1 3")
+    assert processes.wait(watched, timeout_s=10)
+    grandchild = int(nursery.log.read_text())
+    assert processes.start_ticks(grandchild) is not None
+    assert processes.find_tagged("left Worker/1 3") is None
+    processes.reap(watched)

@@ -30,10 +30,11 @@ def test__private_directory__is_for_this_user_only(tmp_path: Path) -> None:
     assert runtime_directory.make_private(made) == made
 
 
-def test__directory_that_others_can_write__is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", [0o777, 0o720, 0o702])
+def test__directory_that_others_can_write__is_refused(tmp_path: Path, mode: int) -> None:
     open_to_all = tmp_path / "open"
     open_to_all.mkdir()
-    open_to_all.chmod(0o777)
+    open_to_all.chmod(mode)
     with pytest.raises(OperationError, match="only this user can write"):
         runtime_directory.make_private(open_to_all)
 

@@ -22,6 +22,10 @@ MEMBERS = st.builds(
     incarnation=st.integers(0, 2**40),
     process=st.none() | st.builds(ProcessId, pid=st.integers(1, 2**22), start_ticks=st.integers(0, 2**40)),
     port=st.none() | st.integers(1, 65535),
+    restart_wanted=st.booleans(),
+    failures=st.integers(0, 1000),
+    failed_starts=st.integers(0, 1000),
+    restarts=st.integers(0, 1000),
     deadline=st.none() | st.floats(allow_nan=False, allow_infinity=False),
 )
 EXAMPLE = Member(member_id="Worker/1", process=ProcessId(pid=1, start_ticks=2), port=5161)
@@ -52,7 +56,14 @@ def test__torn_file__at_every_byte__is_no_memory(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("version", 0), ("boot", "another"), ("members", [{"pid": 1}]), ("members", 3)]
+    ("key", "value"),
+    [
+        ("version", 0),
+        ("boot", "another"),
+        ("members", [{"pid": 1}]),
+        ("members", 3),
+        ("members", [{"member_id": [], "state": "serving", "process": None}]),
+    ],
 )
 def test__foreign_content__is_no_memory(path: Path, key: str, value: object) -> None:
     state_file.save(path, [EXAMPLE])

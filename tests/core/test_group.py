@@ -45,6 +45,17 @@ def test__stop_all_by_force__kills() -> None:
     assert len([effect for effect in effects if isinstance(effect, Kill)]) == 2
 
 
+def test__stop_all__then_every_end__leaves_all_stopped_and_nothing_to_wait_for() -> None:
+    state, _ = group.decide(started(2), StopAll(reason="cluster stop"), 1.0, RULES)
+    for name in state.members:
+        assert not group.all_stopped(state)
+        exited = lifecycle.ProcessExited(incarnation=1, reason="exited with code 0")
+        state, effects = group.decide(state, MemberFact(member_id=name, fact=exited), 2.0, RULES)
+        assert not [effect for effect in effects if isinstance(effect, Spawn)]
+    assert group.all_stopped(state)
+    assert group.next_deadline(state) is None
+
+
 def test__clock__moves_only_the_members_that_are_due() -> None:
     state = started(1)
     assert group.next_deadline(state) == 8.0

@@ -174,6 +174,20 @@ def test__stop__of_nothing__tells_at_once() -> None:
     assert tree.decide(tree.create(()), StopTree(), 0.0)[1] == (TellStopped(),)
 
 
+def test__crash_told_after_the_end__does_not_keep_the_actor_from_its_next_try() -> None:
+    # The end is seen on a descriptor, the crash is told in a message: either may come first.
+    story = Story().running().ended("agent").ended("agent")
+    assert story.state("agent") is ActorState.BACKING_OFF
+    story.tell(ChildCrashed(name="agent", incarnation=2, reason="late"))
+    assert story.tell(ClockAdvanced(), after_s=0.2).effects == (CreateActor(name="agent", incarnation=3),)
+
+
+def test__crash_told_after_the_end__does_not_keep_the_tree_from_stopping() -> None:
+    story = Story().running().ended("balancer").ended("balancer")
+    story.tell(ChildCrashed(name="balancer", incarnation=2, reason="late")).tell(StopTree())
+    assert story.effects == (AskToStop(name="agent", force=False),)
+
+
 class TreeMachine(RuleBasedStateMachine):
     """The world around a supervisor: actors that are alive by incarnation, and a clock."""
 
