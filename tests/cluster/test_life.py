@@ -101,7 +101,7 @@ def test__killed_launcher__tree_runs_on_and_the_next_one_takes_over(running: Clu
 def test__stop__leaves_no_process_and_no_port(running: Cluster, number: signal.Signals) -> None:
     processes = running.processes()
     assert len(processes) > 7
-    assert running.stop(number) == 0
+    assert running.stop(number, timeout_s=5) == 0
     _, alive = psutil.wait_procs(processes, timeout=1)
     assert not alive
     listening = {each.laddr.port for each in psutil.net_connections("tcp") if each.status == psutil.CONN_LISTEN}

@@ -132,11 +132,11 @@ agents:
         launcher = psutil.Process(self.launcher.pid)
         return [launcher, *launcher.children(recursive=True)]
 
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+    def stop(self, number: signal.Signals = signal.SIGTERM, *, timeout_s: float = STOP_TIMEOUT_S) -> int:
         """End the launcher with a signal and return its exit code."""
         assert self.launcher is not None
         self.launcher.send_signal(number)
-        return self.launcher.wait(STOP_TIMEOUT_S)
+        return self.launcher.wait(timeout_s)
 
     def clean_up(self) -> None:
         """End whatever is left, by pid: first in order, then by force."""
