@@ -14,7 +14,7 @@ from typing import Any, assert_never
 
 from thespian.actors import ActorAddress, ChildActorExited
 
-from quaestor_actors.actors.base import Crashed, Ready, Stop, Stopped, TreeActor
+from quaestor_actors.actors.base import Crashed, Identity, Ready, Stop, Stopped, TreeActor
 from quaestor_actors.adapters import processes
 from quaestor_actors.adapters.processes import WatchedProcess
 from quaestor_actors.core import tree
@@ -81,10 +81,7 @@ class Children:
         """Take a message if it is about a child's life; return whether it was."""
         match message:
             case Ready(identity=identity, pid=pid):
-                # The sender is the child's real address; the one from its creation is only a promise of it.
-                self._addresses[identity.name] = sender
-                self._apply(tree.ChildReady(name=identity.name, incarnation=identity.incarnation, pid=pid))
-                self._on_ready(identity.name, sender)
+                self._ready(identity, pid, sender)
             case Crashed(identity=identity, reason=reason):
                 self._apply(tree.ChildCrashed(name=identity.name, incarnation=identity.incarnation, reason=reason))
             case Stopped(identity=identity):
@@ -94,6 +91,14 @@ class Children:
             case _:
                 return False
         return True
+
+    def _ready(self, identity: Identity, pid: int, sender: ActorAddress) -> None:
+        self._apply(tree.ChildReady(name=identity.name, incarnation=identity.incarnation, pid=pid))
+        child = self.tree.children[identity.name]
+        if child.incarnation == identity.incarnation and child.state is tree.ActorState.RUNNING:
+            # The sender is the child's real address; the one from its creation is only a promise of it.
+            self._addresses[identity.name] = sender
+            self._on_ready(identity.name, sender)
 
     def _exited(self, name: str, incarnation: int) -> None:
         ended = self._processes.pop(name)

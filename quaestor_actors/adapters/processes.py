@@ -80,20 +80,26 @@ def spawn(
     Raises:
         SpawnError: the process could not be started; nothing is left behind.
     """
-    command = command_line(spec, port)
     full_environment = {**environment, **dict(spec.environment), MEMBER_VARIABLE: member}
     try:
-        with log_path.open("ab", buffering=0) as log:
+        log = log_path.open("ab", buffering=0)
+    except OSError as error:
+        raise SpawnError(f"cannot write the output to {log_path}: {error.strerror}") from error
+    with log:
+        try:
             child = subprocess.Popen(
-                command,
+                command_line(spec, port),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=full_environment,
                 start_new_session=True,
             )
-    except OSError as error:
-        raise SpawnError(f"cannot start {command[0]}: {error.strerror}") from error
+        except OSError as error:
+            raise SpawnError(f"cannot start {spec.executable}: {error.strerror}") from error
+        except ValueError as error:
+            # An unclosed quote, a NUL, or `=` in a variable's name; a specification from Python may have them.
+            raise SpawnError(f"cannot start {spec.executable}: {error}") from error
     # Reaped through the pidfd by `reap`; Popen must not wait for it too.
     child.returncode = 0
     return watch_child(child.pid)

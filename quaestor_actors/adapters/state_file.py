@@ -37,10 +37,9 @@ def load(path: Path) -> dict[str, Member]:
         document = json.loads(path.read_text(encoding="utf-8"))
         if document["version"] != VERSION or document["boot"] != boot_id():
             return {}
-        members = [_member(fields) for fields in document["members"]]
+        return {(member := _member(fields)).member_id: member for fields in document["members"]}
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return {}
-    return {member.member_id: member for member in members}
 
 
 def _member(fields: Mapping[str, Any]) -> Member:

@@ -34,6 +34,10 @@ class ActorState(StrEnum):
     STOPPED = "stopped"
 
 
+ABSENT = frozenset({ActorState.PENDING, ActorState.BACKING_OFF, ActorState.STOPPED})
+"""States without an actor; what is told of one then is late, because its end was told already."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildSpec:
     """An actor that the root keeps."""
@@ -243,16 +247,14 @@ def _current(tree: Tree, name: str, incarnation: int) -> Child | None:
 
 def _ready(tree: Tree, event: ChildReady, now: float) -> Tree:
     child = _current(tree, event.name, event.incarnation)
-    if child is None:
+    if child is None or child.state is not ActorState.STARTING:
         return tree
-    if child.state is not ActorState.STARTING:
-        return _put(tree, replace(child, pid=event.pid))
     return _put(tree, replace(child, state=ActorState.RUNNING, pid=event.pid, since=now, deadline=None))
 
 
 def _crashed(tree: Tree, event: ChildCrashed, now: float) -> Tree:
     child = _current(tree, event.name, event.incarnation)
-    if child is None or child.state is ActorState.STOPPED:
+    if child is None or child.state in ABSENT:
         return tree
     state = ActorState.STOPPING if tree.stopping else ActorState.CRASHED
     return _put(tree, replace(child, state=state, reason=event.reason, since=now, deadline=now + EXIT_DEADLINE_S))
@@ -267,8 +269,7 @@ def _stopped(tree: Tree, event: ChildStopped, now: float) -> Tree:
 
 def _ended(tree: Tree, event: ChildEnded, now: float) -> Step:
     child = _current(tree, event.name, event.incarnation)
-    absent = {ActorState.STOPPED, ActorState.PENDING, ActorState.BACKING_OFF}
-    if child is None or child.state in absent or tree.given_up:
+    if child is None or child.state in ABSENT or tree.given_up:
         return tree, ()
     if tree.stopping:
         ended = replace(child, state=ActorState.STOPPED, pid=None, since=now, deadline=None)
@@ -330,6 +331,8 @@ def _next_rank(tree: Tree, now: float) -> Step:
 
 
 def _clock_advanced(tree: Tree, now: float) -> Step:
+    if tree.given_up:
+        return tree, ()
     effects: list[Effect] = []
     for child in tree.children.values():
         if child.deadline is None or child.deadline > now:

@@ -216,15 +216,18 @@ class TreeMachine(RuleBasedStateMachine):
         self.tell(ChildReady(name=name, incarnation=self.story.tree.children[name].incarnation - back, pid=1))
 
     @precondition(lambda self: self.alive)
-    @rule(data=st.data(), crashes=st.booleans())
-    def ends(self, data: st.DataObject, crashes: bool) -> None:  # noqa: FBT001 - hypothesis passes by name
+    @rule(data=st.data(), crash=st.sampled_from(["none", "told before the end", "told after the end"]))
+    def ends(self, data: st.DataObject, crash: str) -> None:
         name = data.draw(st.sampled_from(sorted(self.alive)))
         incarnation = self.alive[name]
-        if crashes:
-            self.tell(ChildCrashed(name=name, incarnation=incarnation, reason="crashed"))
+        crashed = ChildCrashed(name=name, incarnation=incarnation, reason="crashed")
+        if crash == "told before the end":
+            self.tell(crashed)
         del self.alive[name]
         for _ in range(2):  # told twice
             self.tell(ChildEnded(name=name, incarnation=incarnation))
+        if crash == "told after the end":
+            self.tell(crashed)
 
     @rule(seconds=st.sampled_from([0.1, 1.0, 11.0, 60.0]))
     def time_passes(self, seconds: float) -> None:
