@@ -7,13 +7,14 @@ it reports, of a capacity of 1. SIGUSR1 turns its health over, to see what the c
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
 import time
 from dataclasses import dataclass
 
-from quaestor_actors.errors import ConflictError
+from quaestor_actors.errors import QuaestorError
 from quaestor_actors.worker import ServiceLoad, WorkerServer
 
 USAGE = "usage: worker.py WORKER PORT [SECONDS_UNTIL_UNHEALTHY [CURRENT_REQUESTS]]"
@@ -35,9 +36,15 @@ def parse(words: list[str]) -> Arguments:
     """Read the command line; ValueError if it is not as the usage says."""
     name, port, *rest = words
     seconds, requests, *surplus = [*rest, "0", "0"][: max(2, len(rest))]
-    if surplus or not name or not 0 < int(port) < 2**16 or float(seconds) < 0 or int(requests) < 0:
+    arguments = Arguments(name, int(port), float(seconds), int(requests))
+    is_in_range = (
+        0 < arguments.port < 2**16
+        and 0 <= arguments.seconds_until_unhealthy < math.inf
+        and 0 <= arguments.current_requests < 2**31
+    )
+    if surplus or not name or not is_in_range:
         raise ValueError(words)
-    return Arguments(name, int(port), float(seconds), int(requests))
+    return arguments
 
 
 def main() -> int:
@@ -60,7 +67,7 @@ def main() -> int:
     signal.signal(signal.SIGUSR1, lambda *_: set_healthy(wanted=not is_healthy))
     try:
         server.start()
-    except ConflictError as error:
+    except QuaestorError as error:
         print(f"worker.py: {error}", file=sys.stderr)
         return EXIT_USAGE
     print(f"{arguments.service_name} serves on {server.port}, pid {os.getpid()}", flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,9 @@ from quaestor_actors.rpc import load_reporting_pb2
 TICKS_PER_SECOND = 10_000_000
 EPOCH_TICKS = 621_355_968_000_000_000
 """1970-01-01 in .NET ticks: 100 ns since 0001-01-01, both UTC."""
+
+MAX_COUNT = 2**31 - 1
+"""What fits into the int32 of the report."""
 
 COMPUTE = -1.0
 """The known load rate of a service that does not know its own: the balancer computes one from the counts."""
@@ -47,8 +51,9 @@ class ServiceLoad:
         Raises:
             ValueError: a number is out of its range.
         """
-        if request_capacity < 0 or current_requests < 0:
-            raise ValueError("request_capacity and current_requests must be 0 or more")
+        _check_count("request_capacity", request_capacity)
+        _check_count("current_requests", current_requests)
+        _check_server_stats(server_utilization, server_memory_usage_percent)
         self._lock = threading.Lock()
         self._clock = clock
         self._changed_ticks = 0
@@ -66,9 +71,18 @@ class ServiceLoad:
 
     @known_load_rate.setter
     def known_load_rate(self, rate: float) -> None:
+        if not math.isfinite(rate):
+            raise ValueError(f"known_load_rate must be a finite number, got {rate}")
         with self._lock:
+            if rate == self._known_load_rate:
+                return
             self._known_load_rate = rate
             self._touch()
+
+    @property
+    def request_capacity(self) -> int:
+        """Requests that can be worked on at once."""
+        return self._capacity
 
     @property
     def current_requests(self) -> int:
@@ -104,8 +118,15 @@ class ServiceLoad:
             self.end_request()
 
     def set_server_stats(self, *, utilization: float, memory_usage_percent: float = -1.0) -> None:
-        """Tell how busy the machine is, in the units of the constructor."""
+        """Tell how busy the machine is, in the units of the constructor.
+
+        Raises:
+            ValueError: a number is out of its range.
+        """
+        _check_server_stats(utilization, memory_usage_percent)
         with self._lock:
+            if (utilization, memory_usage_percent) == (self._utilization, self._memory_percent):
+                return
             self._utilization = utilization
             self._memory_percent = memory_usage_percent
             self._touch()
@@ -126,3 +147,16 @@ class ServiceLoad:
                     server_memory_usage_percent=self._memory_percent,
                 ),
             )
+
+
+def _check_count(name: str, count: int) -> None:
+    if not 0 <= count <= MAX_COUNT:
+        raise ValueError(f"{name} must be 0 or more and at most {MAX_COUNT}, got {count}")
+
+
+def _check_server_stats(utilization: float, memory_percent: float) -> None:
+    # Written so that a NaN, which compares as false, is refused too.
+    if not 0 <= utilization <= 1:
+        raise ValueError(f"server utilization must be in 0 to 1, got {utilization}")
+    if not (memory_percent == -1 or 0 <= memory_percent <= 100):  # noqa: PLR2004 - per cent
+        raise ValueError(f"server memory usage must be in 0 to 100, or -1 if unknown, got {memory_percent}")

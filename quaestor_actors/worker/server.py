@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from quaestor_actors.errors import ConflictError
 from quaestor_actors.rpc import load_reporting_pb2, load_reporting_pb2_grpc
+from quaestor_actors.worker.listen import listen
 from quaestor_actors.worker.load import ServiceLoad
 from quaestor_actors.worker.reporter import LoadReporter
 from quaestor_actors.worker.request_pool import RequestPool
@@ -63,7 +63,8 @@ class WorkerServer:
             host_name: Which address to listen on; the default cannot be reached from other machines.
             loads: The load of each service, by the name under which it is registered and health-checked.
             threads: How many requests run at the same time; streams of health watchers need none.
-            grace_s: How long running requests may take to finish after SIGTERM.
+            grace_s: How long running requests may take to finish after SIGTERM. Then their calls are cancelled; code
+                that does not heed that keeps the process until it returns, or until the cluster kills it.
             reflected: Full names of own services, for grpcurl and its like.
         """
         self.port = port
@@ -87,14 +88,12 @@ class WorkerServer:
 
         Raises:
             ConflictError: the port is taken.
+            OperationError: the host name is unknown or not of this machine, or the port needs more rights.
         """
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self.grpc_server)
         load_reporting_pb2_grpc.add_LoadReportingGrpcServicer_to_server(LoadReporter(self._loads), self.grpc_server)
         self._add_reflection()
-        try:
-            self.port = self.grpc_server.add_insecure_port(f"{self._host_name}:{self.port}")
-        except RuntimeError as error:
-            raise ConflictError(f"cannot listen on {self._host_name}:{self.port}: is the port taken?") from error
+        self.port = listen(self.grpc_server, host_name=self._host_name, port=self.port)
         self.set_serving(is_serving=True)
         signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
         signal.signal(signal.SIGTERM, lambda *_: self._drain())

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from typing import Any
 
 import pytest
 
 from quaestor_actors.worker import ServiceLoad
-from quaestor_actors.worker.load import EPOCH_TICKS, TICKS_PER_SECOND
+from quaestor_actors.worker.load import COMPUTE, EPOCH_TICKS, TICKS_PER_SECOND
 
 
 def test__new_load__was_never_changed() -> None:
@@ -42,9 +45,55 @@ def test__known_load_rate__is_reported() -> None:
     assert load.report().timestamp_ticks > 0
 
 
-def test__negative_capacity__is_an_error() -> None:
-    with pytest.raises(ValueError, match="0 or more"):
-        ServiceLoad(request_capacity=-1)
+@pytest.mark.parametrize(
+    ("numbers", "named"),
+    [
+        ({"request_capacity": -1}, "request_capacity"),
+        ({"request_capacity": 2**31}, "request_capacity"),
+        ({"current_requests": -1}, "current_requests"),
+        ({"server_utilization": 1.5}, "utilization"),
+        ({"server_utilization": math.nan}, "utilization"),
+        ({"server_memory_usage_percent": -2.0}, "memory"),
+        ({"server_memory_usage_percent": 101.0}, "memory"),
+    ],
+)
+def test__number_out_of_range__is_an_error_that_names_it(numbers: dict[str, Any], named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        ServiceLoad(**numbers)
+
+
+def test__known_load_rate__that_is_no_number__is_an_error() -> None:
+    load = ServiceLoad()
+    with pytest.raises(ValueError, match="finite"):
+        load.known_load_rate = math.nan
+    assert load.known_load_rate == COMPUTE
+
+
+def test__ticks__tell_of_the_last_change_and_not_of_a_repetition() -> None:
+    seconds = count(1)
+    load = ServiceLoad(clock=lambda: float(next(seconds)))
+
+    def ticks() -> int:
+        return (load.report().timestamp_ticks - EPOCH_TICKS) // TICKS_PER_SECOND
+
+    load.known_load_rate = 0.5
+    load.known_load_rate = 0.5
+    assert ticks() == 1
+    load.set_server_stats(utilization=0.2, memory_usage_percent=30)
+    load.set_server_stats(utilization=0.2, memory_usage_percent=30)
+    assert ticks() == 2
+    load.known_load_rate = COMPUTE
+    assert ticks() == 3
+    stats = load.report().server_stats
+    assert (stats.server_utilization, stats.server_memory_usage_percent) == (0.2, 30)
+    assert ticks() == 3
+
+
+def test__ticks__are_those_of_dot_net() -> None:
+    # 2000-01-01 UTC; System.DateTime.Ticks of that day.
+    load = ServiceLoad(clock=lambda: 946_684_800.0)
+    load.start_request()
+    assert load.report().timestamp_ticks == 630_822_816_000_000_000
 
 
 def test__many_threads__lose_no_count() -> None:

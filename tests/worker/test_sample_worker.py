@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from support.cluster import WORKER
+from support.ports import free_port
 from support.workers import SampleWorker, run_worker
 
 from quaestor_actors.rpc import load_reporting_pb2, load_reporting_pb2_grpc
@@ -113,7 +115,17 @@ def test__seconds_until_unhealthy__with_the_variable__ends_with_42() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["Worker"], ["Worker", "x"], ["Worker", "0"], ["Worker", "1", "2", "3", "4"]]
+    "arguments",
+    [
+        [],
+        ["Worker"],
+        ["Worker", "x"],
+        ["Worker", "0"],
+        ["Worker", "1", "nan"],
+        ["Worker", "1", "inf"],
+        ["Worker", "1", "0", "2147483648"],
+        ["Worker", "1", "2", "3", "4"],
+    ],
 )
 def test__bad_arguments__one_line_of_usage_and_exit_2(arguments: list[str]) -> None:
     answer = subprocess.run(
@@ -121,11 +133,22 @@ def test__bad_arguments__one_line_of_usage_and_exit_2(arguments: list[str]) -> N
     )
     assert answer.returncode == 2
     assert answer.stderr.startswith("usage: worker.py WORKER PORT")
+    assert answer.stderr.count("\n") == 1
 
 
-def test__taken_port__one_line_and_exit_2(worker: SampleWorker) -> None:
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test__taken_port__of_either_loopback_address__one_line_and_exit_2(address: str) -> None:
+    port = free_port()
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    command = [sys.executable, str(WORKER), "Worker", str(port)]
+    with socket.create_server((address, port), family=family):
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert answer.returncode == 2
+    assert answer.stderr == f"worker.py: cannot listen on localhost:{port}: the port is taken\n"
+
+
+def test__port_of_another_worker__one_line_and_exit_2(worker: SampleWorker) -> None:
     command = [sys.executable, str(WORKER), "Worker", str(worker.port)]
     answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     assert answer.returncode == 2
-    assert f"cannot listen on localhost:{worker.port}" in answer.stderr
-    assert "Traceback" not in answer.stderr
+    assert answer.stderr == f"worker.py: cannot listen on localhost:{worker.port}: the port is taken\n"
