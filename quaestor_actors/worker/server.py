@@ -11,12 +11,20 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
 
 from quaestor_actors.rpc import load_reporting_pb2, load_reporting_pb2_grpc
 from quaestor_actors.worker.listen import listen
 from quaestor_actors.worker.load import ServiceLoad
+from quaestor_actors.worker.own_threads import run_on
 from quaestor_actors.worker.reporter import LoadReporter
 from quaestor_actors.worker.request_pool import RequestPool
+
+REQUEST_THREADS = 16
+"""Requests that run at the same time, unless told otherwise."""
+
+CONTROL_THREADS = 2
+"""They answer questions about health and load, which takes no time."""
 
 MAX_WATCHERS = 64
 """More watchers than this wait until one leaves; a watcher is a balancer or a cluster's prober."""
@@ -52,7 +60,8 @@ class WorkerServer:
         port: int,
         host_name: str = "localhost",
         loads: Mapping[str, ServiceLoad],
-        threads: int = 16,
+        scope: str = "",
+        threads: int = REQUEST_THREADS,
         grace_s: float = 10.0,
         reflected: tuple[str, ...] = (),
     ) -> None:
@@ -62,24 +71,26 @@ class WorkerServer:
             port: Where to listen; 0 takes a free port.
             host_name: Which address to listen on; the default cannot be reached from other machines.
             loads: The load of each service, by the name under which it is registered and health-checked.
-            threads: How many requests run at the same time; streams of health watchers need none.
+            scope: Partition of the registry in which the loads are reported.
+            threads: How many requests run at the same time. Health and load are told on threads of their own, also
+                when all of these are at work.
             grace_s: How long running requests may take to finish after SIGTERM. Then their calls are cancelled; code
                 that does not heed that keeps the process until it returns, or until the cluster kills it.
             reflected: Full names of own services, for grpcurl and its like.
         """
         self.port = port
         self._host_name = host_name
-        self._loads = dict(loads)
+        self._reporter = LoadReporter(dict(loads), scope=scope)
+        self._names = (WHOLE_SERVER, *loads)
         self._grace_s = grace_s
         self._reflected = reflected
         self._ended = threading.Event()
         # A thread that waits for a lock can miss a signal that comes just before; one that waits for a pipe cannot.
         self._woken, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._requests = RequestPool(threads=threads)
-        # A watcher holds a thread for as long as it watches, so watchers have threads of their own. The servicer's
-        # non-blocking mode would need none, and locks itself up when a watcher leaves while the status changes.
-        watchers = ThreadPoolExecutor(max_workers=MAX_WATCHERS, thread_name_prefix="health-watcher")
-        self.health = health.HealthServicer(experimental_non_blocking=False, experimental_thread_pool=watchers)
+        # The servicer's non-blocking mode would need no threads for watchers, and locks itself up when a watcher
+        # leaves while the status changes.
+        self.health = health.HealthServicer(experimental_non_blocking=False)
         # Two processes on one port would each get half of the requests, and nobody would notice.
         self.grpc_server = grpc.server(self._requests, options=(("grpc.so_reuseport", 0),))
 
@@ -90,19 +101,22 @@ class WorkerServer:
             ConflictError: the port is taken.
             OperationError: the host name is unknown or not of this machine, or the port needs more rights.
         """
-        health_pb2_grpc.add_HealthServicer_to_server(self.health, self.grpc_server)
-        load_reporting_pb2_grpc.add_LoadReportingGrpcServicer_to_server(LoadReporter(self._loads), self.grpc_server)
-        self._add_reflection()
+        self._add_control()
         self.port = listen(self.grpc_server, host_name=self._host_name, port=self.port)
         self.set_serving(is_serving=True)
         signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
         signal.signal(signal.SIGTERM, lambda *_: self._drain())
         self.grpc_server.start()
 
-    def _add_reflection(self) -> None:
-        # Importing it costs a tenth of the start, and services come to life in hundreds.
-        from grpc_reflection.v1alpha import reflection  # noqa: PLC0415
-
+    def _add_control(self) -> None:
+        # Behind the requests, a question about health would wait for them, and a service that is merely busy would
+        # be restarted as one that hangs. A watcher holds its thread for as long as it watches.
+        control = ThreadPoolExecutor(max_workers=CONTROL_THREADS, thread_name_prefix="control")
+        watchers = ThreadPoolExecutor(max_workers=MAX_WATCHERS, thread_name_prefix="health-watcher")
+        health_servicer = run_on(self.health, Check=control, Watch=watchers)
+        health_pb2_grpc.add_HealthServicer_to_server(health_servicer, self.grpc_server)
+        reporter = run_on(self._reporter, ReportLoad=control)
+        load_reporting_pb2_grpc.add_LoadReportingGrpcServicer_to_server(reporter, self.grpc_server)
         names = (
             health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
             load_reporting_pb2.DESCRIPTOR.services_by_name["LoadReportingGrpc"].full_name,
@@ -114,8 +128,7 @@ class WorkerServer:
     def set_serving(self, *, is_serving: bool, service_name: str | None = None) -> None:
         """Say whether one service serves; None means all of them, and the server as a whole."""
         status = health_pb2.HealthCheckResponse.ServingStatus
-        names = (WHOLE_SERVER, *self._loads) if service_name is None else (service_name,)
-        for name in names:
+        for name in self._names if service_name is None else (service_name,):
             self.health.set(name, status.SERVING if is_serving else status.NOT_SERVING)
 
     def wait(self, *, on_tick: Callable[[], None] | None = None, tick_s: float | None = None) -> None:

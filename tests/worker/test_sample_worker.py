@@ -6,18 +6,20 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from support.cluster import WORKER
 from support.ports import free_port
 from support.workers import SampleWorker, run_worker
 
 from quaestor_actors.rpc import load_reporting_pb2, load_reporting_pb2_grpc
-from quaestor_actors.worker.server import MAX_WATCHERS
+from quaestor_actors.worker.server import MAX_WATCHERS, REQUEST_THREADS
 
 Status = health_pb2.HealthCheckResponse.ServingStatus
 
@@ -40,10 +42,10 @@ def watch(worker: SampleWorker, service: str = "Worker") -> Iterator[int]:
         yield answer.status
 
 
-def report(worker: SampleWorker, service: str = "Worker") -> load_reporting_pb2.LoadReportResponse:
+def report(worker: SampleWorker, service: str = "Worker", scope: str = "") -> load_reporting_pb2.LoadReportResponse:
     stub = load_reporting_pb2_grpc.LoadReportingGrpcStub(worker.channel)
     answer: load_reporting_pb2.LoadReportResponse = stub.ReportLoad(
-        load_reporting_pb2.LoadReportRequest(service_name=service), timeout=5
+        load_reporting_pb2.LoadReportRequest(service_name=service, scope=scope), timeout=5
     )
     return answer
 
@@ -68,12 +70,42 @@ def test__watch__tells_every_change(worker: SampleWorker) -> None:
     assert next(changes) == Status.SERVING
 
 
+def test__watch__of_the_whole_server__tells_of_its_services(worker: SampleWorker) -> None:
+    changes = watch(worker, "")
+    assert next(changes) == Status.SERVING
+    worker.process.send_signal(signal.SIGUSR1)
+    assert next(changes) == Status.NOT_SERVING
+    assert check(worker, "") == Status.NOT_SERVING
+
+
+def test__watch__of_an_unknown_service__says_so(worker: SampleWorker) -> None:
+    assert next(watch(worker, "Other")) == Status.SERVICE_UNKNOWN
+
+
 def test__many_watchers__do_not_keep_requests_waiting(worker: SampleWorker) -> None:
     watchers = [watch(worker) for _ in range(MAX_WATCHERS)]
     assert {next(watcher) for watcher in watchers} == {Status.SERVING}
     assert report(worker).server_stats.request_capacity == 1
     worker.process.send_signal(signal.SIGUSR1)
     assert {next(watcher) for watcher in watchers} == {Status.NOT_SERVING}
+
+
+def test__all_request_threads_at_work__health_and_load_are_told(worker: SampleWorker) -> None:
+    # A stream of questions to reflection holds a thread until it ends.
+    ended = threading.Event()
+
+    def questions() -> Iterator[reflection_pb2.ServerReflectionRequest]:
+        yield reflection_pb2.ServerReflectionRequest(list_services="")
+        ended.wait(30)
+
+    stub = reflection_pb2_grpc.ServerReflectionStub(worker.channel)
+    streams = [stub.ServerReflectionInfo(questions(), timeout=30) for _ in range(REQUEST_THREADS)]
+    try:
+        assert all(next(stream) for stream in streams)
+        assert check(worker, "Worker") == Status.SERVING
+        assert report(worker).server_stats.request_capacity == 1
+    finally:
+        ended.set()
 
 
 def test__sigterm__says_not_serving_and_ends_in_order_although_somebody_watches(worker: SampleWorker) -> None:
@@ -96,6 +128,19 @@ def test__report_load__has_the_sample_s_numbers() -> None:
 def test__report_load__of_another_service__is_out_of_range(worker: SampleWorker) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         report(worker, "Other")
+    assert caught.value.code() is grpc.StatusCode.OUT_OF_RANGE
+
+
+def test__report_load__of_another_scope__is_out_of_range(worker: SampleWorker) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        report(worker, scope="elsewhere")
+    assert caught.value.code() is grpc.StatusCode.OUT_OF_RANGE
+    assert caught.value.details() == "the service 'Worker' is not offered for monitoring in the scope 'elsewhere'"
+
+
+def test__report_load__of_a_name_without_end__is_out_of_range(worker: SampleWorker) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        report(worker, "W" * 1_000_000)
     assert caught.value.code() is grpc.StatusCode.OUT_OF_RANGE
 
 
