@@ -9,16 +9,19 @@ raise SystemExit(run_cluster(spec))
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
 from collections.abc import Mapping
 from typing import TextIO
 
-from quaestor_actors.actors.root import Changed
-from quaestor_actors.actors.view import ActorView, LocationView, MemberView
+from quaestor_actors.actors.root_messages import Changed
+from quaestor_actors.actors.view import ActorView, AgentView, LocationView, MemberView
+from quaestor_actors.core.group import member_names
+from quaestor_actors.core.plan import Plan
 from quaestor_actors.core.spec import ClusterSpec
-from quaestor_actors.system.guardian import Guardian, Report
+from quaestor_actors.system.guardian import Guardian, Report, Source
 
 MEMBER_WIDTH = 12
 STATE_WIDTH = 12
@@ -31,8 +34,10 @@ class Narrator:
         """Tell about this cluster on this stream."""
         self._stream = stream
         self._name = spec.name
-        self._states: dict[str, str] = {}
+        self._told: dict[str, tuple[str, int]] = {}
+        self._expected = _members_of(spec)
         self._all_serving = False
+        self._has_served = False
 
     def say(self, text: str) -> None:
         """Tell one line about the cluster as a whole."""
@@ -40,21 +45,44 @@ class Narrator:
 
     def changed(self, change: Changed) -> None:
         """Tell what a change means for people; what they cannot act on is left out."""
+        for agent in change.agents:
+            self._agent(agent)
         for member in change.members:
             self._member(member)
+        for name in change.gone:
+            self._told.pop(name, None)
         for location in change.locations:
             self._location(location)
         for actor in change.actors:
             self._actor(actor)
         self._whole()
 
+    def reloaded(self, spec: ClusterSpec, plan: Plan) -> None:
+        """Tell what a new configuration changes."""
+        self._expected = _members_of(spec)
+        if not plan.actions:
+            self._line(spec.name, "the new configuration means the same as the old one")
+        for action in plan.actions:
+            self._line(spec.name, str(action))
+
+    def _agent(self, agent: AgentView) -> None:
+        if agent.waits_for:
+            self._line(agent.agent, f"{'waiting':{STATE_WIDTH}} for {', '.join(agent.waits_for)}")
+        elif agent.phase in {"gave_up", "done"}:
+            self._line(agent.agent, f"{agent.phase.replace('_', ' '):{STATE_WIDTH}} {agent.reason}")
+
     def _member(self, member: MemberView) -> None:
-        before = self._states.get(member.member)
-        self._states[member.member] = member.state
-        if member.state in {before, "pending"}:
+        before, _ = told = self._told.get(member.member, ("pending", 0))
+        self._told[member.member] = now = (member.state, member.incarnation)
+        # A member that serves at once may be replaced without ever having been seen in another state.
+        if now == told or member.state == "pending":
             return
         state = member.state.replace("_", " ")
-        news = f"{member.host}:{member.port}, pid {member.pid}" if member.state == "serving" else member.reason
+        news = member.reason
+        if member.state == "serving":
+            # Why it was started has been told unless it served at once.
+            why = "" if before == "starting" and told[1] == member.incarnation else f"; {member.reason}"
+            news = f"{member.host}:{member.port}, pid {member.pid}{why}"
         self._line(member.member, f"{state:{STATE_WIDTH}} {news}")
 
     def _location(self, location: LocationView) -> None:
@@ -68,20 +96,36 @@ class Narrator:
             self._line(actor.name, f"{actor.state:{STATE_WIDTH}} pid {actor.pid}; {actor.reason}")
 
     def _whole(self) -> None:
-        serving = sum(state == "serving" for state in self._states.values())
-        complete = bool(self._states) and serving == len(self._states)
+        serving = sum(self._told.get(name, ("", 0))[0] == "serving" for name in self._expected)
+        complete = bool(self._expected) and serving == len(self._expected)
         if complete and not self._all_serving:
-            self.say(f"all {serving} members serve; `quaestor status` shows them, Ctrl+C stops them")
+            hint = "" if self._has_served else "; `quaestor status` shows them, Ctrl+C stops them"
+            self._has_served = True
+            self.say(f"all {serving} members serve{hint}")
         self._all_serving = complete
 
     def _line(self, who: str, text: str) -> None:
-        print(f"{time.strftime('%H:%M:%S')} {who:{MEMBER_WIDTH}} {text}", file=self._stream, flush=True)
+        # Whoever listened may have gone (a closed terminal, a full disk); that is no reason to end.
+        with contextlib.suppress(OSError):
+            print(f"{time.strftime('%H:%M:%S')} {who:{MEMBER_WIDTH}} {text}", file=self._stream, flush=True)
 
 
-def run_cluster(spec: ClusterSpec, *, environ: Mapping[str, str] | None = None, stream: TextIO | None = None) -> int:
+def _members_of(spec: ClusterSpec) -> list[str]:
+    agents = [agent for agent in spec.agents if not agent.is_builtin_balancer]
+    return [name for agent in agents for name in member_names(agent.agent_type, agent.process_count)]
+
+
+def run_cluster(
+    spec: ClusterSpec,
+    *,
+    environ: Mapping[str, str] | None = None,
+    stream: TextIO | None = None,
+    source: Source | None = None,
+) -> int:
     """Run a cluster in the foreground until SIGTERM or SIGINT; return the exit code.
 
-    Members inherit `environ` (default: this process's). What happens is told on `stream` (default: stderr).
+    Members inherit `environ` (default: this process's). What happens is told on `stream` (default: stderr). With a
+    `source` a changed file, or SIGHUP, leads to a new specification.
 
     Raises:
         ConflictError: this cluster runs already.
@@ -91,6 +135,7 @@ def run_cluster(spec: ClusterSpec, *, environ: Mapping[str, str] | None = None, 
     guardian = Guardian(
         spec,
         environ=os.environ if environ is None else environ,
-        report=Report(changed=narrator.changed, said=narrator.say),
+        report=Report(changed=narrator.changed, said=narrator.say, reloaded=narrator.reloaded),
+        source=source,
     )
     return guardian.run()

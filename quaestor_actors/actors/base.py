@@ -12,7 +12,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -35,6 +35,7 @@ class Identity:
     cluster: str
     name: str
     incarnation: int
+    log_level: str = "info"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,15 @@ class Stop:
     """From the parent: stop what you keep, then answer Stopped."""
 
     force: bool = False
+    leaving: bool = False
+    """You will not come back: end also what would outlive the cluster."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetLogLevel:
+    """From the parent: log at this level, and have your children do so."""
+
+    level: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,12 +89,12 @@ class Wake:
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
-def log_to_stderr(level: int = logging.INFO) -> None:
+def log_to_stderr(level: str = "info") -> None:
     """Write this process's log to standard error, which the launcher pointed to the system's log file.
 
     Thespian had replaced the root logger by one that sends every record to its logger process, at 1.5 ms a line.
     """
-    root = logging.RootLogger(level)
+    root = logging.RootLogger(logging.getLevelNamesMapping()[level.upper()])
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter(LOG_FORMAT))
     root.addHandler(handler)
@@ -115,7 +125,7 @@ class TreeActor(Actor):  # type: ignore[misc]  # Thespian has no type informatio
         self.identity = identity
         self.parent = parent
         setproctitle(f"quaestor: {identity.cluster}: {identity.name}")
-        log_to_stderr()
+        log_to_stderr(identity.log_level)
         self.log = logging.getLogger(identity.name)
 
     def receive(self, message: Any, sender: ActorAddress) -> None:
@@ -125,6 +135,9 @@ class TreeActor(Actor):  # type: ignore[misc]  # Thespian has no type informatio
     def on_wake(self, key: str) -> None:
         """Handle the time arranged by `wake_at`."""
         raise NotImplementedError
+
+    def on_log_level(self, message: SetLogLevel) -> None:
+        """Pass the level on, if there are children."""
 
     def after_watch(self) -> None:
         """Act once on what the handlers of several readable descriptors have taken in."""
@@ -179,6 +192,10 @@ class TreeActor(Actor):  # type: ignore[misc]  # Thespian has no type informatio
                 if self._wakeups.get(key) == at:
                     del self._wakeups[key]
                     self.on_wake(key)
+            case SetLogLevel(level=level):
+                self.identity = replace(self.identity, log_level=level)
+                logging.getLogger().setLevel(level.upper())
+                self.on_log_level(message)
             case PoisonMessage():
                 raise RuntimeError(f"a message could not be sent: {message.details}")
             case _:

@@ -17,8 +17,8 @@ from thespian.actors import ActorAddress, ChildActorExited
 from quaestor_actors.actors.base import Crashed, Identity, Ready, Stop, Stopped, TreeActor
 from quaestor_actors.adapters import processes
 from quaestor_actors.adapters.processes import WatchedProcess
-from quaestor_actors.core import tree
-from quaestor_actors.core.tree import ChildSpec, Tree
+from quaestor_actors.core import actor, tree
+from quaestor_actors.core.actor import ChildSpec, Tree
 
 WAKE_KEY = "children"
 
@@ -60,20 +60,37 @@ class Children:
 
     def start(self) -> None:
         """Create every child."""
-        self._apply(tree.StartTree())
+        self._apply(actor.StartTree())
 
     def stop(self, *, force: bool) -> None:
         """Stop every child, in order; `on_stopped` follows."""
-        self._apply(tree.StopTree(force=force))
+        self._apply(actor.StopTree(force=force))
 
     def wake(self) -> None:
         """Look at the clock."""
-        self._apply(tree.ClockAdvanced())
+        self._apply(actor.ClockAdvanced())
+
+    def reconfigure(self, plans: Iterable[ChildPlan]) -> None:
+        """Keep these children from now on; those that go on are not touched."""
+        plans = list(plans)
+        # What a child that leaves is made of is needed no more, but its name is until it has ended.
+        self._plans.update({plan.spec.name: plan for plan in plans})
+        self._apply(actor.Reconfigured(specs=tuple(plan.spec for plan in plans)))
+
+    def replace(self, name: str, reason: str) -> None:
+        """Stop a child in order and make another one, with a new first message."""
+        self._apply(actor.ReplaceChild(name=name, reason=reason))
+
+    def broadcast(self, message: Any) -> None:
+        """Tell every child that works."""
+        for name in self.tree.children:
+            if (address := self.address(name)) is not None:
+                self._owner.send(address, message)
 
     def address(self, name: str) -> ActorAddress | None:
         """Return the address of a child that works, or None."""
         child = self.tree.children.get(name)
-        if child is None or child.state is not tree.ActorState.RUNNING:
+        if child is None or child.state is not actor.ActorState.RUNNING:
             return None
         return self._addresses[name]
 
@@ -83,9 +100,9 @@ class Children:
             case Ready(identity=identity, pid=pid):
                 self._ready(identity, pid, sender)
             case Crashed(identity=identity, reason=reason):
-                self._apply(tree.ChildCrashed(name=identity.name, incarnation=identity.incarnation, reason=reason))
+                self._apply(actor.ChildCrashed(name=identity.name, incarnation=identity.incarnation, reason=reason))
             case Stopped(identity=identity):
-                self._apply(tree.ChildStopped(name=identity.name, incarnation=identity.incarnation))
+                self._apply(actor.ChildStopped(name=identity.name, incarnation=identity.incarnation))
             case ChildActorExited():
                 return True
             case _:
@@ -93,9 +110,9 @@ class Children:
         return True
 
     def _ready(self, identity: Identity, pid: int, sender: ActorAddress) -> None:
-        self._apply(tree.ChildReady(name=identity.name, incarnation=identity.incarnation, pid=pid))
+        self._apply(actor.ChildReady(name=identity.name, incarnation=identity.incarnation, pid=pid))
         child = self.tree.children[identity.name]
-        if child.incarnation == identity.incarnation and child.state is tree.ActorState.RUNNING:
+        if child.incarnation == identity.incarnation and child.state is actor.ActorState.RUNNING:
             # The sender is the child's real address; the one from its creation is only a promise of it.
             self._addresses[identity.name] = sender
             self._on_ready(identity.name, sender)
@@ -104,26 +121,26 @@ class Children:
         ended = self._processes.pop(name)
         self._owner.unwatch(ended.pidfd)
         processes.forget(ended)
-        self._apply(tree.ChildEnded(name=name, incarnation=incarnation))
+        self._apply(actor.ChildEnded(name=name, incarnation=incarnation))
 
-    def _apply(self, event: tree.Event) -> None:
+    def _apply(self, event: actor.Event) -> None:
         self.tree, effects = tree.decide(self.tree, event, time.monotonic())
         self._on_change()
         for effect in effects:
             self._perform(effect)
         self._owner.wake_at(WAKE_KEY, tree.next_deadline(self.tree))
 
-    def _perform(self, effect: tree.Effect) -> None:
+    def _perform(self, effect: actor.Effect) -> None:
         match effect:
-            case tree.CreateActor(name=name, incarnation=incarnation):
+            case actor.CreateActor(name=name, incarnation=incarnation):
                 self._create(name, incarnation)
-            case tree.AskToStop(name=name, force=force):
-                self._owner.send(self._addresses[name], Stop(force=force))
-            case tree.KillActor(name=name):
+            case actor.AskToStop(name=name, force=force, leaving=leaving):
+                self._owner.send(self._addresses[name], Stop(force=force, leaving=leaving))
+            case actor.KillActor(name=name):
                 self._kill(name)
-            case tree.GiveUp(reason=reason):
+            case actor.GiveUp(reason=reason):
                 raise GaveUpError(reason)
-            case tree.TellStopped():
+            case actor.TellStopped():
                 self._on_stopped()
             case _:
                 assert_never(effect)

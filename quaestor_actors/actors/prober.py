@@ -1,23 +1,45 @@
-"""The prober actor: watches the health of one agent's members over gRPC, and tells the agent what changes."""
+"""The prober actor: watches the health of one agent's members, and tells the agent what changes."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from thespian.actors import ActorAddress
 
+from quaestor_actors.actors.agent_messages import AgentPlan
 from quaestor_actors.actors.base import Identity, Ready, Stop, Stopped, TreeActor
 from quaestor_actors.adapters.event_loop import LoopThread
 from quaestor_actors.adapters.health import HealthReport, HealthWatch
 from quaestor_actors.adapters.health_link import HealthTarget, HealthTiming
+from quaestor_actors.adapters.idleness import IdlenessWatch, IdleTarget
 from quaestor_actors.adapters.mailbox import Mailbox
+from quaestor_actors.adapters.plain_probes import PlainProbes, PlainTarget
 from quaestor_actors.adapters.tls import channel_credentials
-from quaestor_actors.core.lifecycle import Health
+from quaestor_actors.core.location import join_address
+from quaestor_actors.core.member import Health
+from quaestor_actors.core.probe import ProbeKind, ProbeSpec
 
 Target = tuple[str, int]
 """A member's id and incarnation."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigureProber:
+    """From the agent: this is how to watch from now on; what was watched is dropped, and has to be named again."""
+
+    probe: ProbeSpec
+    interval_s: float
+    timeout_s: float
+    host_name: str
+    service_names: tuple[str, ...]
+    """Each must serve; none: the whole server must."""
+    use_tls: bool = False
+    environment: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """Added to the environment of a command that is run as a probe."""
+    working_directory: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,25 +47,30 @@ class StartProber:
     """From the agent: begin, with nothing to watch."""
 
     identity: Identity
-    interval_s: float
-    timeout_s: float
+    configuration: ConfigureProber
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchMember:
-    """From the agent: watch this incarnation at this address."""
+    """From the agent: watch this incarnation on this port."""
 
     member_id: str
     incarnation: int
-    address: str
-    service_names: tuple[str, ...]
-    """Each must serve; none: the whole server must."""
-    use_tls: bool = False
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchIdleness:
+    """From the agent: say once when this incarnation has no request running."""
+
+    member_id: str
+    incarnation: int
+    port: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnwatchMember:
-    """From the agent: watch this incarnation no longer."""
+    """From the agent: watch this incarnation no longer, neither its health nor its idleness."""
 
     member_id: str
     incarnation: int
@@ -60,21 +87,51 @@ class HealthChanged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MemberIdle:
+    """A member has no request running, as far as anybody can tell."""
+
+    member_id: str
+    incarnation: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HealthNews:
     """To the agent: every change since the last message, in order."""
 
-    changes: tuple[HealthChanged, ...]
+    changes: tuple[HealthChanged, ...] = ()
+    idle: tuple[MemberIdle, ...] = ()
+
+
+def configuration_of(plan: AgentPlan) -> ConfigureProber:
+    """Return how the members of an agent are to be watched."""
+    return ConfigureProber(
+        probe=plan.spec.probe,
+        interval_s=plan.rules.probe_interval_s,
+        timeout_s=plan.rules.response_timeout_s,
+        service_names=plan.spec.service_names,
+        use_tls=plan.spec.use_tls,
+        host_name=plan.spec.host_name,
+        environment=plan.spec.environment,
+        working_directory=plan.spec.working_directory,
+    )
+
+
+Heard = HealthReport[Target] | MemberIdle | BaseException
 
 
 class ProberActor(TreeActor):
-    """Shell around `adapters.health`: one background thread watches all of the agent's members."""
+    """Shell around the probes of `adapters`: one background thread watches all of the agent's members."""
+
+    _configuration: ConfigureProber
+    _probes: HealthWatch[Target] | PlainProbes[Target]
+    _idleness: IdlenessWatch[Target]
 
     def __init__(self) -> None:
-        """Begin with nothing; StartProber brings the timing."""
+        """Begin with nothing; StartProber brings the configuration."""
         super().__init__()
-        self._heard: Mailbox[HealthReport[Target] | BaseException] = Mailbox()
+        self._heard: Mailbox[Heard] = Mailbox()
         self._loop = LoopThread(name="prober", on_crash=self._heard.post)
-        self._health: HealthWatch[Target] | None = None
         self._targets: dict[str, Target] = {}
 
     def receive(self, message: Any, sender: ActorAddress) -> None:
@@ -82,11 +139,14 @@ class ProberActor(TreeActor):
         match message:
             case StartProber():
                 self._start(message, sender)
+            case ConfigureProber():
+                self._reconfigure(message)
             case WatchMember():
                 self._watch_member(message)
+            case WatchIdleness():
+                self._watch_idleness(message)
             case UnwatchMember():
-                if self._targets.get(message.member_id, ("", 0))[1] == message.incarnation:
-                    self._drop(self._targets.pop(message.member_id))
+                self._unwatch_member(message)
             case Stop():
                 self._loop.stop()
                 self.send(self.parent, Stopped(identity=self.identity))
@@ -98,12 +158,27 @@ class ProberActor(TreeActor):
         self.begin(message.identity, sender)
         self.watch(self._heard.fd, self._pass_on)
         self._loop.start()
-        self._health = HealthWatch(
-            loop=self._loop,
-            timing=HealthTiming(response_timeout_s=message.timeout_s, heartbeat_interval_s=message.interval_s),
-            on_report=self._heard.post,
-        )
+        self._idleness = IdlenessWatch(loop=self._loop, on_idle=self._became_idle)
+        self._configure(message.configuration)
         self.send(sender, Ready(identity=self.identity, pid=os.getpid()))
+
+    def _configure(self, configuration: ConfigureProber) -> None:
+        self._configuration = configuration
+        if configuration.probe.kind is not ProbeKind.GRPC:
+            self._probes = PlainProbes(loop=self._loop, on_report=self._heard.post)
+            return
+        timing = HealthTiming(
+            response_timeout_s=configuration.timeout_s,
+            heartbeat_interval_s=configuration.interval_s,
+            check_interval_s=min(1.0, configuration.interval_s),
+        )
+        self._probes = HealthWatch(loop=self._loop, timing=timing, on_report=self._heard.post)
+
+    def _reconfigure(self, configuration: ConfigureProber) -> None:
+        former = self._probes
+        self._loop.call(former.close())
+        self._targets.clear()
+        self._configure(configuration)
 
     def _watch_member(self, message: WatchMember) -> None:
         target = (message.member_id, message.incarnation)
@@ -112,28 +187,62 @@ class ProberActor(TreeActor):
                 return
             self._drop(before)
         self._targets[message.member_id] = target
-        health = self._require_health()
-        where = HealthTarget(
-            address=message.address,
-            service_names=message.service_names,
-            credentials=channel_credentials() if message.use_tls else None,
+        self._loop.post(self._adding(target, message.port))
+
+    def _adding(self, target: Target, port: int) -> Callable[[], None]:
+        to, probes = self._configuration, self._probes
+        if isinstance(probes, HealthWatch):
+            health_target = HealthTarget(
+                address=join_address(to.host_name, port),
+                service_names=to.service_names,
+                credentials=channel_credentials() if to.use_tls else None,
+            )
+            return lambda: probes.add(target, health_target)
+        plain_target = PlainTarget(
+            spec=to.probe,
+            host_name=to.host_name,
+            port=port,
+            interval_s=to.interval_s,
+            timeout_s=to.timeout_s,
+            environment=dict(to.environment),
+            working_directory=to.working_directory,
+            use_tls=to.use_tls,
         )
-        self._loop.post(lambda: health.add(target, where))
+        return lambda: probes.add(target, plain_target)
+
+    def _unwatch_member(self, message: UnwatchMember) -> None:
+        target = (message.member_id, message.incarnation)
+        self._loop.post(lambda: self._idleness.remove(target))
+        if self._targets.get(message.member_id) == target:
+            del self._targets[message.member_id]
+            self._drop(target)
 
     def _drop(self, target: Target) -> None:
-        health = self._require_health()
-        self._loop.post(lambda: health.remove(target))
+        probes = self._probes
+        self._loop.post(lambda: probes.remove(target))
 
-    def _require_health(self) -> HealthWatch[Target]:
-        if self._health is None:
-            raise RuntimeError("a prober is told what to watch only after StartProber")
-        return self._health
+    def _watch_idleness(self, message: WatchIdleness) -> None:
+        to = self._configuration
+        where = IdleTarget(
+            address=join_address(to.host_name, message.port),
+            service_names=to.service_names,
+            credentials=channel_credentials() if to.use_tls else None,
+        )
+        target = (message.member_id, message.incarnation)
+        self._loop.post(lambda: self._idleness.add(target, where))
+
+    def _became_idle(self, target: Target, detail: str) -> None:
+        self._heard.post(MemberIdle(member_id=target[0], incarnation=target[1], detail=detail))
 
     def _pass_on(self) -> None:
         changes: list[HealthChanged] = []
+        idle: list[MemberIdle] = []
         for heard in self._heard.drain():
             if isinstance(heard, BaseException):
                 raise heard
+            if isinstance(heard, MemberIdle):
+                idle.append(heard)
+                continue
             member_id, incarnation = heard.key
             if self._targets.get(member_id) == heard.key:
                 changes.append(
@@ -141,5 +250,5 @@ class ProberActor(TreeActor):
                         member_id=member_id, incarnation=incarnation, health=heard.health, detail=heard.detail
                     )
                 )
-        if changes:
-            self.send(self.parent, HealthNews(changes=tuple(changes)))
+        if changes or idle:
+            self.send(self.parent, HealthNews(changes=tuple(changes), idle=tuple(idle)))

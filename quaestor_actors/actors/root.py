@@ -4,93 +4,85 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
+from typing import Any, assert_never
 
 from thespian.actors import ActorAddress
 
 from quaestor_actors.actors import view
-from quaestor_actors.actors.agent import AgentChanged, AgentSupervisor, RegistryAt, StartAgent
-from quaestor_actors.actors.balancer import BalancerActor, BalancerChanged, StartBalancer
-from quaestor_actors.actors.base import Identity, Ready, Stop, Stopped, TreeActor
-from quaestor_actors.actors.children import ChildPlan, Children
-from quaestor_actors.actors.registry import Follow, RegistryActor, StartRegistry
-from quaestor_actors.actors.view import ActorView, LocationView, MemberView, TreeView
-from quaestor_actors.core import tree
-from quaestor_actors.core.lifecycle import Rules
-from quaestor_actors.core.location import Location, Registration
-from quaestor_actors.core.spec import AgentSpec, ClusterSpec
-
-REGISTRY = "registry"
-BALANCER = "balancer"
-STOP_MARGIN_S = 5.0
-"""What an agent may need beyond its members' own deadline to stop."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StartRoot:
-    """From the launcher: run this cluster, and keep me informed."""
-
-    identity: Identity
-    spec: ClusterSpec
-    environment: tuple[tuple[str, str], ...] = field(repr=False)
-    state_directory: Path
-    log_directory: Path
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StatusRequest:
-    """From anybody with the cookie: show the tree."""
-
-    request_id: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StatusReply:
-    """The answer to one StatusRequest."""
-
-    request_id: str
-    tree: TreeView
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Changed:
-    """To the launcher: what people may want to see of a change."""
-
-    members: tuple[MemberView, ...] = ()
-    actors: tuple[ActorView, ...] = ()
-    locations: tuple[LocationView, ...] = ()
+from quaestor_actors.actors.agent_messages import (
+    AgentChanged,
+    CommandMembers,
+    ConfigureAgent,
+    OpenAgent,
+    RegistryAt,
+    RestartAgent,
+)
+from quaestor_actors.actors.balancer import BalancerChanged
+from quaestor_actors.actors.base import Ready, SetLogLevel, Stop, Stopped, TreeActor
+from quaestor_actors.actors.child_plans import BALANCER, REGISTRY, ChildPlans, agent_name
+from quaestor_actors.actors.children import Children
+from quaestor_actors.actors.registry import STATIC_OWNER, Announce, Follow
+from quaestor_actors.actors.root_messages import (
+    Changed,
+    CommandReply,
+    CommandRequest,
+    Ending,
+    Ping,
+    PlanReply,
+    PlanRequest,
+    Pong,
+    Reload,
+    Reloaded,
+    StartRoot,
+    StatusReply,
+    StatusRequest,
+)
+from quaestor_actors.actors.view import ActorView, AgentView, MemberView, TreeView
+from quaestor_actors.core import cluster, plan, selector
+from quaestor_actors.core.actor import ActorState
+from quaestor_actors.core.agent import Phase
+from quaestor_actors.core.cluster import AgentReport, Cluster
+from quaestor_actors.core.spec import LOAD_BALANCER, ClusterSpec, Condition
 
 
 class RootSupervisor(TreeActor):
-    """Keeps the registry, the balancer and the agents' supervisors; one_for_one."""
+    """Keeps the registry, the balancer and the agents' supervisors."""
 
-    _start: StartRoot
+    _plans: ChildPlans
     _children: Children
+    _cluster: Cluster
 
     def __init__(self) -> None:
         """Begin with nothing; StartRoot brings everything."""
         super().__init__()
-        self._agents: dict[str, AgentSpec] = {}
         self._members: dict[str, MemberView] = {}
         self._grandchildren: dict[str, tuple[ActorView, ...]] = {}
         self._balancer_address: str | None = None
         self._shown: dict[str, ActorView] = {}
+        self._shown_agents: dict[str, AgentView] = {}
         self._since = time.time()
 
-    def receive(self, message: Any, sender: ActorAddress) -> None:
+    def receive(self, message: Any, sender: ActorAddress) -> None:  # noqa: C901 - a table
         """Handle the launcher, operators and children."""
         match message:
             case StartRoot():
                 self._begin(message, sender)
+            case Ping():
+                self.send(sender, Pong())
             case StatusRequest():
                 self.send(sender, StatusReply(request_id=message.request_id, tree=self._view()))
+            case PlanRequest():
+                found = plan.diff(self._plans.spec, message.spec)
+                self.send(sender, PlanReply(request_id=message.request_id, plan=found))
+            case CommandRequest():
+                self.send(sender, self._command(message))
+            case Reload():
+                self._reload(message.spec)
             case AgentChanged():
                 self._agent_changed(message)
             case BalancerChanged():
-                self._balancer_address = message.address
-                self.send(self.parent, Changed(locations=message.locations))
+                self._balancer_changed(message)
             case Stop():
                 self._children.stop(force=message.force)
             case _ if not self._children.handle(message, sender):
@@ -100,81 +92,116 @@ class RootSupervisor(TreeActor):
         """Look at the clock for the children; nothing else here waits for time."""
         self._children.wake()
 
+    def on_log_level(self, message: SetLogLevel) -> None:
+        """Pass it on."""
+        self._children.broadcast(message)
+
+    @property
+    def _spec(self) -> ClusterSpec:
+        return self._plans.spec
+
     def _begin(self, message: StartRoot, sender: ActorAddress) -> None:
         self.begin(message.identity, sender)
-        self._start = message
-        self._agents = {
-            f"agent/{agent.agent_type}": agent for agent in message.spec.agents if not agent.is_builtin_balancer
-        }
-        plans = [
-            self._registry_plan(),
-            *(self._agent_plan(name, agent) for name, agent in self._agents.items()),
-        ]
-        if message.spec.balancer is not None:
-            plans.append(self._plan(BALANCER, BalancerActor, stop_rank=0, first=self._first_message_of_balancer))
+        self._cluster = cluster.create(message.spec)
+        self._plans = ChildPlans(message, lambda name: self._cluster.agents[name].open)
         self._children = Children(
-            self, plans, on_ready=self._introduce, on_change=self._tell_actors, on_stopped=self._all_stopped
+            self,
+            self._plans.all(),
+            on_ready=self._introduce,
+            on_change=self._tell_launcher,
+            on_stopped=self._all_stopped,
         )
         self._children.start()
         self.send(sender, Ready(identity=self.identity, pid=os.getpid()))
 
-    # The children's plans
+    # The agents among each other
 
-    def _plan(self, name: str, actor_class: type[TreeActor], *, stop_rank: int, first: Any) -> ChildPlan:
-        spec = tree.ChildSpec(name=name, stop_rank=stop_rank, stop_deadline_s=STOP_MARGIN_S)
-        return ChildPlan(spec=spec, actor_class=actor_class, first_message=first)
+    def _decide(self, event: cluster.Event) -> None:
+        self._cluster, effects = cluster.decide(self._cluster, event, time.monotonic())
+        for effect in effects:
+            match effect:
+                case cluster.OpenGate():
+                    self._tell_agent(effect.agent, OpenAgent())
+                case cluster.StartAfresh():
+                    self.log.warning("%s: %s", effect.agent, effect.reason)
+                    self._tell_agent(effect.agent, RestartAgent(reason=effect.reason))
+                case cluster.EndCluster():
+                    self.log.warning("the cluster ends: %s", effect.reason)
+                    self.send(self.parent, Ending(reason=effect.reason, failed=effect.failed))
+                    self._children.stop(force=False)
+                case _:
+                    assert_never(effect)
 
-    def _child_identity(self, name: str, incarnation: int) -> Identity:
-        return Identity(cluster=self.identity.cluster, name=name, incarnation=incarnation)
+    def _tell_agent(self, agent_type: str, message: Any) -> None:
+        # One that is being created learns what it needs from its first message.
+        if (address := self._children.address(agent_name(agent_type))) is not None:
+            self.send(address, message)
 
-    def _registry_plan(self) -> ChildPlan:
-        # Only agents that register something are waited for.
-        static = tuple(r for agent in self._start.spec.static_agents for r in _static_registrations(agent))
+    def _agent_changed(self, message: AgentChanged) -> None:
+        self._grandchildren[message.agent] = message.actors
+        self._members.update({member.member: member for member in message.members})
+        for name in message.gone:
+            self._members.pop(name, None)
+        if message.members or message.gone:
+            self.send(self.parent, Changed(members=message.members, gone=message.gone))
+        self._decide(cluster.Reported(agent=message.agent.removeprefix("agent/"), report=message.report))
+        self._tell_launcher()
 
-        def first(incarnation: int) -> StartRegistry:
-            return StartRegistry(
-                identity=self._child_identity(REGISTRY, incarnation),
-                awaited=frozenset(agent.agent_type for agent in self._agents.values()),
-                static=static,
-            )
+    def _balancer_changed(self, message: BalancerChanged) -> None:
+        self._balancer_address = message.address
+        self.send(self.parent, Changed(locations=message.locations))
+        reached = frozenset({Condition.STARTED, Condition.SERVING})
+        report = AgentReport(phase=Phase.RUNNING, reached=reached)
+        self._decide(cluster.Reported(agent=LOAD_BALANCER, report=report))
 
-        return self._plan(REGISTRY, RegistryActor, stop_rank=2, first=first)
+    # Changes while running
 
-    def _first_message_of_balancer(self, incarnation: int) -> StartBalancer:
-        assert self._start.spec.balancer is not None  # noqa: S101 - planned only if there is one
-        return StartBalancer(identity=self._child_identity(BALANCER, incarnation), spec=self._start.spec.balancer)
+    def _reload(self, spec: ClusterSpec) -> None:
+        before = self._spec
+        found = plan.diff(before, spec)
+        self.send(self.parent, Reloaded(plan=found))
+        if found.refusal is not None or not found.actions:
+            return
+        kept = set(self._plans.agents)
+        plans_before = {name: self._plans.agent_plan(name) for name in kept}
+        self._plans.spec = spec
+        self._decide(cluster.Reconfigured(spec=spec))
+        self._forget_agents(kept - set(self._plans.agents))
+        self._children.reconfigure(self._plans.all())
+        for name in kept & set(self._plans.agents):
+            after = self._plans.agent_plan(name)
+            if after != plans_before[name]:
+                self._tell_agent(after.spec.agent_type, ConfigureAgent(plan=after))
+        if before.balancer is not None and spec.balancer not in {None, before.balancer}:
+            self._children.replace(BALANCER, "its configuration changed")
+        registry = self._children.address(REGISTRY)
+        if registry is not None and before.static_agents != spec.static_agents:
+            self.send(registry, Announce(owner=STATIC_OWNER, registrations=self._plans.static_registrations()))
+        if before.log_level != spec.log_level:
+            self.send(self.myAddress, SetLogLevel(level=spec.log_level))
 
-    def _agent_plan(self, name: str, agent: AgentSpec) -> ChildPlan:
-        spec = self._start.spec
+    def _forget_agents(self, names: set[str]) -> None:
+        for name in names:
+            self._shown_agents.pop(name.removeprefix("agent/"), None)
 
-        def first(incarnation: int) -> StartAgent:
-            return StartAgent(
-                identity=self._child_identity(name, incarnation),
-                spec=agent,
-                rules=Rules(
-                    startup_deadline_s=agent.startup_deadline_s,
-                    response_timeout_s=spec.response_timeout_s,
-                    shutdown_deadline_s=spec.shutdown_deadline_s,
-                    startup_retries=spec.startup_retries,
-                    assume_healthy=agent.assume_healthy,
-                ),
-                heartbeat_interval_s=spec.heartbeat_interval_s,
-                environment=self._start.environment,
-                state_path=self._start.state_directory / f"{agent.agent_type}.json",
-                log_directory=self._start.log_directory,
-            )
-
-        child = tree.ChildSpec(name=name, stop_rank=1, stop_deadline_s=spec.shutdown_deadline_s + STOP_MARGIN_S)
-        return ChildPlan(spec=child, actor_class=AgentSupervisor, first_message=first)
+    def _command(self, request: CommandRequest) -> CommandReply:
+        chosen = selector.choose(request.selectors, self._members)
+        for name, agent in self._plans.agents.items():
+            members = tuple(m for m in chosen.members if m.rpartition("/")[0] == agent.agent_type)
+            address = self._children.address(name)
+            if members and address is not None and not chosen.unknown:
+                self.send(address, CommandMembers(command=request.command, members=members))
+        return CommandReply(request_id=request.request_id, members=chosen.members, unknown=chosen.unknown)
 
     # Who needs to know whom
 
     def _introduce(self, name: str, address: ActorAddress) -> None:
+        self._catch_up(name, address)
         registry = self._children.address(REGISTRY)
         if registry is None:
             return
         if name == REGISTRY:
-            newcomers = [found for agent in self._agents if (found := self._children.address(agent))]
+            newcomers = [found for agent in self._plans.agents if (found := self._children.address(agent))]
             followers = [found for found in [self._children.address(BALANCER)] if found]
         else:
             newcomers, followers = ([], [address]) if name == BALANCER else ([address], [])
@@ -183,31 +210,60 @@ class RootSupervisor(TreeActor):
         for follower in followers:
             self.send(registry, Follow(follower=follower))
 
+    def _catch_up(self, name: str, address: ActorAddress) -> None:
+        """Tell an agent what may have changed while its supervisor was being created."""
+        agent = self._plans.agents.get(name)
+        if agent is None:
+            return
+        if (current := self._plans.agent_plan(name)) != self._plans.given[name]:
+            self.send(address, ConfigureAgent(plan=current))
+        if self._cluster.agents[agent.agent_type].open:
+            self.send(address, OpenAgent())
+
     # What people see
 
-    def _agent_changed(self, message: AgentChanged) -> None:
-        self._grandchildren[message.agent] = message.actors
-        self._members.update({member.member: member for member in message.members})
-        if message.members:
-            self.send(self.parent, Changed(members=message.members))
-        self._tell_actors()
-
-    def _tell_actors(self) -> None:
+    def _tell_launcher(self) -> None:
+        self._forget_members_without_agent()
         actors = {actor.name: actor for actor in self._actor_views()}
         news = tuple(new for name, new in actors.items() if _differs(new, self._shown.get(name)))
         self._shown = actors
-        if news:
-            self.send(self.parent, Changed(actors=news))
+        agents = {agent.agent: agent for agent in self._agent_views()}
+        changed = tuple(new for name, new in agents.items() if self._shown_agents.get(name) != new)
+        self._shown_agents = agents
+        if news or changed:
+            self.send(self.parent, Changed(actors=news, agents=changed))
+
+    def _forget_members_without_agent(self) -> None:
+        agents = self._children.tree.children
+        gone = tuple(name for name in self._members if agent_name(name.rpartition("/")[0]) not in agents)
+        for name in gone:
+            del self._members[name]
+        if gone:
+            self.send(self.parent, Changed(gone=gone))
+
+    def _agent_views(self) -> list[AgentView]:
+        return [
+            AgentView(
+                agent=name,
+                phase=agent.report.phase.value,
+                reason=agent.report.reason,
+                waits_for=tuple(cluster.missing(self._cluster, name)) if not agent.open else (),
+            )
+            for name, agent in self._cluster.agents.items()
+            if agent_name(name) in self._plans.agents
+        ]
 
     def _actor_views(self) -> list[ActorView]:
-        own = [view.of_child(child, self.identity.name) for child in self._children.tree.children.values()]
-        return [*own, *(actor for actors in self._grandchildren.values() for actor in actors)]
+        children = self._children.tree.children
+        own = [view.of_child(child, self.identity.name) for child in children.values()]
+        below = [actor for name, actors in self._grandchildren.items() if name in children for actor in actors]
+        return [*own, *below]
 
     def _view(self) -> TreeView:
         root = ActorView(
             name=self.identity.name,
             parent=None,
-            state=tree.ActorState.STOPPING if self._children.tree.stopping else tree.ActorState.RUNNING,
+            state=ActorState.STOPPING if self._children.tree.stopping else ActorState.RUNNING,
             reason="",
             since=self._since,
             pid=os.getpid(),
@@ -216,8 +272,9 @@ class RootSupervisor(TreeActor):
         return TreeView(
             cluster=self.identity.cluster,
             actors=(root, *self._actor_views()),
+            agents=tuple(self._agent_views()),
             members=tuple(self._members.values()),
-            balancer_address=self._balancer_address,
+            balancer_address=self._balancer_address if self._spec.balancer is not None else None,
         )
 
     def _all_stopped(self) -> None:
@@ -226,12 +283,4 @@ class RootSupervisor(TreeActor):
 
 
 def _differs(new: ActorView, old: ActorView | None) -> bool:
-    return old is None or (new.state, new.pid, new.restarts) != (old.state, old.pid, old.restarts)
-
-
-def _static_registrations(agent: AgentSpec) -> tuple[Registration, ...]:
-    return tuple(
-        Registration(location=Location(service_name=name, host_name=agent.host_name, port=port, use_tls=agent.use_tls))
-        for name in agent.service_names or (agent.agent_type,)
-        for port in agent.ports
-    )
+    return old is None or replace(new, since=0.0, reason="") != replace(old, since=0.0, reason="")

@@ -8,8 +8,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from quaestor_actors.core.lifecycle import Member
-from quaestor_actors.core.tree import Child
+from quaestor_actors.core.actor import Child
+from quaestor_actors.core.member import Member
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +41,16 @@ class ActorView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AgentView:
+    """One agent as people see it."""
+
+    agent: str
+    phase: str
+    reason: str
+    waits_for: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LocationView:
     """One location of the balancer as people see it."""
 
@@ -56,6 +66,7 @@ class TreeView:
 
     cluster: str
     actors: tuple[ActorView, ...]
+    agents: tuple[AgentView, ...]
     members: tuple[MemberView, ...]
     balancer_address: str | None
 

@@ -184,6 +184,11 @@ class _Engine:
         timing = HealthTiming(response_timeout_s=spec.response_timeout_s, heartbeat_interval_s=HEARTBEAT_INTERVAL_S)
         self._health: HealthWatch[Registration] = HealthWatch(loop=loop, timing=timing, on_report=self._health_reported)
 
+    @property
+    def is_informed(self) -> bool:
+        """Whether the registry has been heard."""
+        return self._has_registrations
+
     def discover(self, *, scope: str, service_name: str, max_count: int) -> tuple[Location, ...]:
         """Answer `DiscoverServices`."""
         return discover(

@@ -31,6 +31,9 @@ _SERVER_OPTIONS = (
     ("grpc.max_receive_message_length", 65_536),
 )
 
+FIRST_VIEW_PATIENCE_S = 1.0
+"""How long a request that comes before the first view waits for it, at most."""
+
 _FULL_SERVICE_NAME = service_discovery_pb2.DESCRIPTOR.services_by_name["ServiceDiscoveryGrpc"].full_name
 _HEALTH_SERVICE_NAME = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
@@ -47,6 +50,11 @@ class FrontendState(StrEnum):
 
 class Discovery(Protocol):
     """Whoever knows the locations. Called on the loop for each request; must not block."""
+
+    @property
+    def is_informed(self) -> bool:
+        """Whether the registry has been heard, if not yet every location."""
+        ...
 
     def discover(self, *, scope: str, service_name: str, max_count: int) -> Sequence[Location]:
         """Return usable locations in random order; all if `max_count` is 0."""
@@ -101,6 +109,7 @@ class Frontend:
         """Answer health checks with SERVING from now on, unless the end has begun."""
         if self.state is FrontendState.WAITING:
             self._health.enter(FrontendState.SERVING)
+            self._discovery.open()
 
     async def drain(self, grace_s: float) -> None:
         """Say NOT_SERVING, take no new requests, and return when those in flight are answered.
@@ -119,7 +128,22 @@ class _DiscoveryService(service_discovery_pb2_grpc.ServiceDiscoveryGrpcServicer)
 
     def __init__(self, discovery: Discovery) -> None:
         self._discovery = discovery
+        self._first_view = asyncio.Event()
         self.answered = 0
+
+    def open(self) -> None:
+        """Answer from now on; what is waiting is answered first."""
+        self._first_view.set()
+
+    async def _wait_for_view(self, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        """Hold a request back rather than answer it with half of the truth; but half is better than nothing."""
+        try:
+            await asyncio.wait_for(self._first_view.wait(), FIRST_VIEW_PATIENCE_S)
+        except TimeoutError:
+            if not self._discovery.is_informed:
+                await context.abort(
+                    grpc.StatusCode.UNAVAILABLE, "the balancer has just started and does not know any location yet"
+                )
 
     async def DiscoverServices(  # noqa: N802 - the name of the rpc
         self,
@@ -129,6 +153,8 @@ class _DiscoveryService(service_discovery_pb2_grpc.ServiceDiscoveryGrpcServicer)
         fault = _fault(request)
         if fault is not None:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, fault)
+        if not self._first_view.is_set():
+            await self._wait_for_view(context)
         return self._response(
             self._discovery.discover(
                 scope=request.scope, service_name=request.service_name, max_count=request.max_count
@@ -143,6 +169,8 @@ class _DiscoveryService(service_discovery_pb2_grpc.ServiceDiscoveryGrpcServicer)
         fault = _fault(request)
         if fault is not None:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, fault)
+        if not self._first_view.is_set():
+            await self._wait_for_view(context)
         return self._response(
             self._discovery.discover_top(
                 scope=request.scope, service_name=request.service_name, max_count=request.max_count

@@ -21,7 +21,7 @@ import grpc
 
 from quaestor_actors.adapters.event_loop import LoopThread
 from quaestor_actors.adapters.health_link import HealthLink, HealthTarget, HealthTiming, ServiceHealth
-from quaestor_actors.core.lifecycle import Health
+from quaestor_actors.core.member import Health
 
 __all__ = ["HealthReport", "HealthTarget", "HealthTiming", "HealthWatch", "ServiceHealth"]
 

@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from quaestor_actors.core.lifecycle import Health
+from quaestor_actors.core.member import Health
 
 FIRST_POLL_S = 0.05
 """A server without `Watch` that does not serve yet is asked again after this time, then after twice as long,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from dataclasses import dataclass
 
 
 def addresses_of(host_name: str) -> list[tuple[int, str]]:
@@ -58,7 +59,21 @@ def free_port(host_name: str) -> int:
         return port
 
 
-def holder_of(port: int) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """Who listens on a port."""
+
+    pid: int | None
+    """None: a process of another user, which nobody else may know."""
+    text: str
+    """For people."""
+
+    def __str__(self) -> str:
+        """For people."""
+        return self.text
+
+
+def holder_of(port: int) -> Holder:
     """Say which process listens on a local port, as far as this user may know."""
     # Only somebody in trouble needs it, so nobody else pays for its import.
     import psutil  # noqa: PLC0415
@@ -68,7 +83,8 @@ def holder_of(port: int) -> str:
         if not listens_there or connection.pid is None:
             continue
         try:
-            return f"pid {connection.pid} ({psutil.Process(connection.pid).name()})"
+            name = psutil.Process(connection.pid).name()
         except psutil.NoSuchProcess:
             continue
-    return "a process of another user"
+        return Holder(pid=connection.pid, text=f"pid {connection.pid} ({name})")
+    return Holder(pid=None, text="a process of another user")

@@ -37,15 +37,16 @@ class SystemRecord:
 def base_directory(environ: Mapping[str, str]) -> Path:
     """Return the directory that holds one directory for each cluster of this user.
 
-    It is QUAESTOR_RUNTIME_DIR, else quaestor below XDG_RUNTIME_DIR, else /run/quaestor for root and a directory of the
-    user's own below the temporary directory for others.
+    It is QUAESTOR_RUNTIME_DIR, else /run/quaestor for root, for others quaestor below XDG_RUNTIME_DIR or a directory
+    of the user's own below the temporary directory. Root's does not depend on XDG_RUNTIME_DIR, which a login has and a
+    service has not: both must find the same clusters.
     """
     if chosen := environ.get("QUAESTOR_RUNTIME_DIR"):
         return Path(chosen)
-    if xdg := environ.get("XDG_RUNTIME_DIR"):
-        return Path(xdg) / "quaestor"
     if os.geteuid() == 0:
         return Path("/run/quaestor")
+    if xdg := environ.get("XDG_RUNTIME_DIR"):
+        return Path(xdg) / "quaestor"
     return Path(tempfile.gettempdir()) / f"quaestor-{os.geteuid()}"
 
 

@@ -9,18 +9,32 @@ import click
 
 from quaestor_actors.cli.options import config_option
 from quaestor_actors.cli.reading import Reader, Reading, read_cluster, read_load_balancer
+from quaestor_actors.core.spec import ClusterSpec
 
 
 def _run(read: Callable[[Path | None], Reading], directory: Path | None) -> int:
     reader = Reader(read, directory)
     # Takes about as long as the reading, on another core.
     from quaestor_actors.launcher import run_cluster  # noqa: PLC0415
+    from quaestor_actors.system.guardian import Source  # noqa: PLC0415
 
     reading = reader.result()
-    for remark in reading.remarks:
+    _tell(reading.remarks)
+    click.echo(f"quaestor: running {reading.spec.name} from {reading.files[0]}", err=True)
+    # The files are looked for once: what a running cluster comes from does not change with the current directory.
+    place = reading.files[0].parent.resolve()
+
+    def read_again() -> ClusterSpec:
+        again = Reader(read, place).result()
+        _tell(again.remarks)
+        return again.spec
+
+    return run_cluster(reading.spec, source=Source(files=reading.files, read=read_again))
+
+
+def _tell(remarks: tuple[str, ...]) -> None:
+    for remark in remarks:
         click.echo(remark, err=True)
-    click.echo(f"quaestor: running {reading.spec.name} from {reading.source}", err=True)
-    return run_cluster(reading.spec)
 
 
 @click.command(short_help="Run a cluster in the foreground until Ctrl+C.")

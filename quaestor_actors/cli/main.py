@@ -19,7 +19,16 @@ COMMANDS = {
         "load_balancer",
         "Run only the balancer, for services that somebody else runs.",
     ),
+    "start": ("quaestor_actors.cli.control", "start", "Start members that were stopped or given up."),
+    "stop": ("quaestor_actors.cli.control", "stop", "Stop members; they stay stopped."),
+    "restart": ("quaestor_actors.cli.control", "restart", "Stop members in order, and start them again."),
+    "plan": ("quaestor_actors.cli.plan", "plan", "Show what the configuration would change in the running cluster."),
     "check": ("quaestor_actors.cli.check", "check", "Check the configuration and start nothing."),
+    "install-service": (
+        "quaestor_actors.cli.install_service",
+        "install_service",
+        "Write the unit file with which systemd runs a cluster.",
+    ),
     "status": ("quaestor_actors.cli.inspect", "status", "Show the members of a running cluster."),
     "tree": ("quaestor_actors.cli.inspect", "tree", "Show the actors and members of a running cluster."),
 }

@@ -23,8 +23,8 @@ class Reading:
     """What a launcher needs of a configuration."""
 
     spec: ClusterSpec
-    source: str
-    """The file that it came from first."""
+    files: tuple[Path, ...]
+    """Where it came from, the leading one first; one that is looked for may be missing."""
     remarks: tuple[str, ...]
     """What is set and will not do what the user may expect."""
 
@@ -75,11 +75,17 @@ def _read_and_tell(answer: Connection, read: Callable[[Path | None], Reading], d
 def read_cluster(directory: Path | None) -> Reading:
     """Read a cluster's files, from a folder or the usual places."""
     # Imported here because only the child may pay for it.
-    from quaestor_actors.config import CLUSTER_FILE, find_config_directory, load_cluster  # noqa: PLC0415
+    from quaestor_actors.config import (  # noqa: PLC0415
+        CLUSTER_FILE,
+        LOAD_BALANCER_FILE,
+        find_config_directory,
+        load_cluster,
+    )
 
     found = find_config_directory(directory, CLUSTER_FILE, cwd=Path.cwd())
     loaded = load_cluster(found, environ=os.environ)
-    return Reading(spec=loaded.spec, source=str(loaded.files[0]), remarks=loaded.remarks())
+    files = (found / CLUSTER_FILE, found / LOAD_BALANCER_FILE)
+    return Reading(spec=loaded.spec, files=files, remarks=loaded.remarks())
 
 
 def read_load_balancer(directory: Path | None) -> Reading:
@@ -88,4 +94,4 @@ def read_load_balancer(directory: Path | None) -> Reading:
 
     found = find_config_directory(directory, LOAD_BALANCER_FILE, cwd=Path.cwd())
     loaded = load_balancer(found, environ=os.environ)
-    return Reading(spec=loaded.spec, source=str(loaded.files[0]), remarks=loaded.remarks())
+    return Reading(spec=loaded.spec, files=loaded.files, remarks=loaded.remarks())

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from quaestor_actors.actors.view import ActorView, MemberView, TreeView
+from quaestor_actors.actors.view import ActorView, AgentView, MemberView, TreeView
 
 SCHEMA_VERSION = 1
 SECONDS_PER_MINUTE = 60
@@ -62,10 +62,22 @@ def status_text(shown: Shown) -> str:
     head = f"cluster {tree.cluster}: {serving}/{len(tree.members)} members serving{balancer}"
     if shown.launcher_pid is None:
         head += "\nits launcher was killed; everything runs on, and `quaestor cluster` takes over"
+    head = "\n".join([head, *agent_lines(tree.agents)])
     if not tree.members:
         return head
     rows = (_member_row(member, now) for member in sorted(tree.members, key=_natural))
     return f"{head}\n\n{table(('MEMBER', 'STATE', 'SINCE', 'PID', 'PORT', 'RESTARTS', 'WHY'), rows)}"
+
+
+def agent_lines(agents: Iterable[AgentView]) -> list[str]:
+    """Return a line for each agent that does not simply run."""
+    lines = []
+    for agent in agents:
+        if agent.waits_for:
+            lines.append(f"agent {agent.agent} waits for {', '.join(agent.waits_for)}")
+        elif agent.phase in {"gave_up", "done", "stopping"}:
+            lines.append(f"agent {agent.agent}: {words(agent.phase)}: {agent.reason}")
+    return lines
 
 
 def _natural(member: MemberView) -> tuple[str, int]:
@@ -139,6 +151,7 @@ def tree_json(shown: Shown) -> str:
         "launcher_pid": shown.launcher_pid,
         "balancer_address": tree.balancer_address,
         "members": [_timestamps(asdict(member), now) for member in sorted(tree.members, key=_natural)],
+        "agents": [asdict(agent) for agent in tree.agents],
         "actors": [_timestamps(asdict(actor), now) for actor in tree.actors],
     }
     return json.dumps(document, indent=2)

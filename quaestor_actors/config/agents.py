@@ -7,18 +7,29 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from quaestor_actors.config.schema import AgentKeys, name_problem
+from quaestor_actors.config.probing import probe_spec
+from quaestor_actors.config.schema_agent import AgentKeys
 from quaestor_actors.config.sections import Entry, Section, read_entries, read_section
+from quaestor_actors.config.supervision import restart_spec
+from quaestor_actors.config.value_rules import name_problem
 from quaestor_actors.config.yaml_values import described, is_null
-from quaestor_actors.core.spec import AgentSpec, ShutdownAction
+from quaestor_actors.core.spec import (
+    LOAD_BALANCER,
+    AgentSpec,
+    Condition,
+    OutputSpec,
+    RecyclingSpec,
+    ShutdownAction,
+    StopSpec,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from quaestor_actors.config.report import Place, Report
 
-ASSUME_HEALTHY = "QUAESTOR_ASSUME_PROCESS_ALWAYS_HEALTHY"
-"""With the value `true` a live process counts as serving: for all agents, or for the one that has it."""
+_BYTES_PER_MEGABYTE = 1_000_000
+_SECONDS_PER_HOUR = 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +41,11 @@ class AgentSection:
     """Empty when it is missing or wrong, which has been reported."""
     type_place: Place
     """Of the agent's type, be it a value or the key of the mapping form."""
+
+    @property
+    def is_builtin_balancer(self) -> bool:
+        """True when this agent is the balancer within the cluster rather than processes."""
+        return self.agent_type == LOAD_BALANCER and "executablePath" not in self.section.entries
 
 
 def read_agents(entry: Entry | None, report: Report) -> tuple[AgentSection, ...]:
@@ -100,20 +116,26 @@ def report_pending(agent: AgentSection, report: Report) -> None:
     section = agent.section
     if section.keys.client_certificate is not None:
         report.not_in_effect(section.place_of("clientCertificate"), "no client certificate is presented")
-    if section.keys.recycling_interval_hours > 0:
-        report.not_in_effect(section.place_of("recyclingIntervalHours"), "members are not replaced for their age")
 
 
 def agent_spec(
-    agent: AgentSection, *, executable: str | None, process_count: int, environ: Mapping[str, str]
+    agent: AgentSection,
+    *,
+    process_count: int,
+    environ: Mapping[str, str],
+    executable: str | None = None,
+    working_directory: str | None = None,
+    depends_on: tuple[tuple[str, Condition], ...] = (),
 ) -> AgentSpec:
     """Return the spec of an agent in which nothing was found wrong.
 
     Args:
         agent: the agent as the file gives it.
-        executable: absolute path, or None if the members are not ours to start.
         process_count: how many members there are.
         environ: the environment of this process.
+        executable: absolute path, or None if the members are not ours to start.
+        working_directory: absolute path, or None for that of this process.
+        depends_on: other agents by their types.
     """
     keys = agent.section.keys
     return AgentSpec(
@@ -127,13 +149,32 @@ def agent_spec(
         use_tls=keys.use_tls,
         client_certificate=keys.client_certificate,
         service_names=keys.service_names,
+        working_directory=working_directory,
+        user=keys.user,
+        umask=keys.umask,
+        rlimits=tuple(keys.rlimits.items()),
+        output=OutputSpec(max_bytes=keys.log_max_megabytes * _BYTES_PER_MEGABYTE, files=keys.log_files),
+        probe=probe_spec(keys, environ=environ),
         startup_deadline_s=keys.startup_wait_seconds,
-        recycling_interval_s=keys.recycling_interval_hours * 3600,
+        start_concurrency=keys.start_concurrency,
+        depends_on=depends_on,
+        restart=restart_spec(keys),
+        stop=_stop_spec(keys),
+        recycling=_recycling_spec(keys),
+        essential=keys.essential,
+        significant=keys.significant,
         exclude_from_registry=keys.exclude_from_service_registry,
         shutdown_action=ShutdownAction(keys.cluster_shutdown_action),
-        assume_healthy=_is_true(keys.environment_variables) or _is_true(environ),
     )
 
 
-def _is_true(variables: Mapping[str, str]) -> bool:
-    return variables.get(ASSUME_HEALTHY, "").strip().lower() == "true"
+def _stop_spec(keys: AgentKeys) -> StopSpec:
+    return StopSpec(signal=keys.stop_signal, drain_s=keys.drain_seconds, deadline_s=keys.max_shutdown_time_seconds)
+
+
+def _recycling_spec(keys: AgentKeys) -> RecyclingSpec:
+    return RecyclingSpec(
+        interval_s=keys.recycling_interval_hours * _SECONDS_PER_HOUR,
+        memory_bytes=keys.recycling_memory_megabytes * _BYTES_PER_MEGABYTE,
+        max_unavailable=keys.max_unavailable,
+    )

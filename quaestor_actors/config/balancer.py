@@ -28,13 +28,22 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-_OF_PROCESSES = (
-    "executablePath",
-    "commandLineArguments",
-    "environmentVariables",
-    "startupWaitSeconds",
-    "recyclingIntervalHours",
-    "clusterShutdownAction",
+_OF_SERVICES = frozenset(
+    {
+        "agentType",
+        "processCount",
+        "ports",
+        "hostName",
+        "useTLS",
+        "clientCertificate",
+        "serviceNames",
+        "excludeFromServiceRegistry",
+    }
+)
+"""Keys of an agent that are about where its services are; the others are about its processes and their probes."""
+
+_OF_PROBES = frozenset(
+    {"probe", "probePath", "probeCommand", "probeIntervalSeconds", "probeTimeoutSeconds", "failureThreshold"}
 )
 
 
@@ -118,9 +127,9 @@ def _check_agent(agent: AgentSection, report: Report) -> None:
             report.warn(agent.type_place, message)
     if agent.agent_type == KEY_VALUE_STORE:
         report.not_in_effect(agent.type_place, f"the {WORKER} agents of this file are the registry")
-    for key in _OF_PROCESSES:
-        if key in section.entries:
-            report.warn(section.entries[key].key, "has no effect here; the balancer starts and stops no process")
+    for key in section.entries.keys() - _OF_SERVICES:
+        why = "asks services by gRPC alone" if key in _OF_PROBES else "starts and stops no process"
+        report.warn(section.entries[key].key, f"has no effect here; the balancer {why}")
 
 
 def _check_ports(section: Section[LoadBalancerKeys], agents: tuple[AgentSection, ...], report: Report) -> None:
@@ -133,7 +142,7 @@ def _check_ports(section: Section[LoadBalancerKeys], agents: tuple[AgentSection,
 
 def _service_spec(agent: AgentSection, environ: Mapping[str, str]) -> AgentSpec:
     count = len(agent.section.keys.ports)
-    return agent_spec(agent, executable=None, process_count=count, environ=environ)
+    return agent_spec(agent, process_count=count, environ=environ)
 
 
 def load_balancer(directory: Path, *, environ: Mapping[str, str]) -> LoadedCluster:

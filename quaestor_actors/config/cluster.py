@@ -20,15 +20,20 @@ from quaestor_actors.config.agents import (
     report_pending,
 )
 from quaestor_actors.config.balancer import BalancerFile, read_balancer_file, warn_of_strangers
+from quaestor_actors.config.dependencies import check_dependencies
 from quaestor_actors.config.executable import ExecutableNotUsableError, find_executable
 from quaestor_actors.config.loaded import LoadedCluster
 from quaestor_actors.config.locate import CLUSTER_FILE, LOAD_BALANCER_FILE
 from quaestor_actors.config.ports import Claim, check_claims, claims_of, on_this_machine
+from quaestor_actors.config.probing import check_probe
+from quaestor_actors.config.process_context import check_limits, check_user, check_working_directory
 from quaestor_actors.config.report import Report, place_of
 from quaestor_actors.config.schema import ClusterKeys
 from quaestor_actors.config.sections import Entry, Section, read_entries, read_section
+from quaestor_actors.config.supervision import check_auto_shutdown, check_supervision
 from quaestor_actors.config.yaml_document import read_document
 from quaestor_actors.config.yaml_values import is_null
+from quaestor_actors.core.restart import Intensity
 from quaestor_actors.core.spec import (
     BALANCER_SERVICE,
     KEY_VALUE_STORE,
@@ -41,6 +46,20 @@ from quaestor_actors.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+_HEEDED_BY_BALANCER = frozenset(
+    {
+        "agentType",
+        "processCount",
+        "ports",
+        "hostName",
+        "startupWaitSeconds",
+        "essential",
+        "excludeFromServiceRegistry",
+        "clusterShutdownAction",
+    }
+)
+"""Keys of an agent that mean something, or are at least true, for the built-in balancer."""
 
 
 def load_cluster(directory: Path, *, environ: Mapping[str, str]) -> LoadedCluster:
@@ -61,7 +80,7 @@ def load_cluster(directory: Path, *, environ: Mapping[str, str]) -> LoadedCluste
     entries = _top_entries(root, report)
     section = _cluster_section(root, entries.get("clusterConfig"), report)
     agents = _managed_agents(entries.get("agents"), report)
-    builtin = next((agent for agent in agents if _is_builtin(agent)), None)
+    builtin = next((agent for agent in agents if agent.is_builtin_balancer), None)
     balancer_file, balancer = None, None
     files: tuple[Path, ...] = (file,)
     if builtin is not None and os.path.lexists(second):
@@ -72,6 +91,7 @@ def load_cluster(directory: Path, *, environ: Mapping[str, str]) -> LoadedCluste
         _check_builtin(builtin, balancer_file, report)
         balancer = _balancer_spec(builtin, balancer_file)
     _check_ports(agents, balancer, report)
+    check_auto_shutdown(section, agents, report)
     specs = _specs(agents, folder=directory, environ=environ, report=report)
     faults = [*sorted(set(report.faults)), *sorted(set(balancer_report.faults))]
     if faults:
@@ -110,10 +130,6 @@ def _cluster_section(root: yaml.Node, entry: Entry | None, report: Report) -> Se
     return section
 
 
-def _is_builtin(agent: AgentSection) -> bool:
-    return agent.agent_type == LOAD_BALANCER and "executablePath" not in agent.section.entries
-
-
 def _check_builtin(agent: AgentSection, file: BalancerFile | None, report: Report) -> None:
     section = agent.section
     if section.keys.process_count != 1:
@@ -125,17 +141,11 @@ def _check_builtin(agent: AgentSection, file: BalancerFile | None, report: Repor
             section.entries["ports"].item(0),
             f"port {section.keys.ports[0]} contradicts port {file.spec.port} of {LOAD_BALANCER_FILE}",
         )
-    set_in_vain = {
-        "commandLineArguments": bool(section.keys.command_line_arguments),
-        "environmentVariables": bool(section.keys.environment_variables),
-        "useTLS": section.keys.use_tls,
-        "clientCertificate": section.keys.client_certificate is not None,
-        "recyclingIntervalHours": section.keys.recycling_interval_hours > 0,
-        "serviceNames": section.keys.service_names not in {(), (BALANCER_SERVICE,)},
-    }
-    for key, is_set in set_in_vain.items():
-        if is_set:
-            report.warn(section.entries[key].key, "has no effect on the built-in LoadBalancer")
+    in_vain = section.keys.unlike_defaults() - _HEEDED_BY_BALANCER
+    if section.keys.service_names == (BALANCER_SERVICE,):
+        in_vain -= {"serviceNames"}
+    for key in in_vain:
+        report.warn(section.entries[key].key, "has no effect on the built-in LoadBalancer")
 
 
 def _contradicts(port: int, file: BalancerFile) -> bool:
@@ -157,7 +167,7 @@ def _check_ports(agents: tuple[AgentSection, ...], balancer: BalancerSpec | None
     own = []
     if balancer is not None:
         own = [Claim(owner="the load balancer", host_name=balancer.host_name, port=balancer.port, place=None)]
-    others = [agent for agent in agents if not _is_builtin(agent)]
+    others = [agent for agent in agents if not agent.is_builtin_balancer]
     for agent in others:
         check_port_count(agent, report)
     check_claims([*own, *claims_of(others)], report=report, same_interface=on_this_machine)
@@ -166,18 +176,31 @@ def _check_ports(agents: tuple[AgentSection, ...], balancer: BalancerSpec | None
 def _specs(
     agents: tuple[AgentSection, ...], *, folder: Path, environ: Mapping[str, str], report: Report
 ) -> tuple[AgentSpec, ...]:
+    depends_on = check_dependencies(agents, report)
     specs = []
     for agent in agents:
-        if not _is_builtin(agent):
-            report_pending(agent, report)
         if agent.agent_type == KEY_VALUE_STORE:
             message = "it runs as an ordinary agent; services are registered within the cluster"
             report.not_in_effect(agent.type_place, message)
-        executable = None
-        if not _is_builtin(agent):
-            executable = _executable(agent, folder=folder, environ=environ, report=report)
         count = agent.section.keys.process_count
-        specs.append(agent_spec(agent, executable=executable, process_count=count, environ=environ))
+        if agent.is_builtin_balancer:
+            # It has no work that could be done; as a significant agent it would hold up the others for ever.
+            specs.append(replace(agent_spec(agent, process_count=count, environ=environ), significant=False))
+            continue
+        report_pending(agent, report)
+        check_supervision(agent, report)
+        check_probe(agent, report)
+        check_user(agent, report)
+        check_limits(agent, report)
+        spec = agent_spec(
+            agent,
+            process_count=count,
+            environ=environ,
+            executable=_executable(agent, folder=folder, environ=environ, report=report),
+            working_directory=check_working_directory(agent, folder=folder, report=report),
+            depends_on=depends_on[agent.agent_type],
+        )
+        specs.append(spec)
     return tuple(specs)
 
 
@@ -212,6 +235,10 @@ def _cluster_spec(
         response_timeout_s=keys.member_response_time_out_seconds,
         shutdown_deadline_s=keys.member_max_shutdown_time_seconds,
         startup_retries=keys.member_max_startup_retries,
+        strategy=keys.strategy,
+        intensity=Intensity(limit=keys.intensity, period_s=keys.period_seconds),
+        auto_shutdown=keys.auto_shutdown,
+        log_level=keys.log_level.value,
         agents=agents,
         balancer=balancer,
     )

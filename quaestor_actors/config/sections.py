@@ -18,12 +18,19 @@ from quaestor_actors.config.wording import probably_meant, sentence, unknown_key
 from quaestor_actors.config.yaml_values import Value, described, is_null, plain_value, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pydantic_core import ErrorDetails
 
 KeysT = TypeVar("KeysT", bound=Keys)
 
-_AS_WRITTEN: Final = frozenset({"environmentVariables", "commandLineArguments"})
+_AS_WRITTEN: Final = frozenset(
+    {"environmentVariables", "commandLineArguments", "probeCommand", "stopSignal", "user", "dependsOn"}
+)
 """Keys whose values are text even where they look like a number or a boolean."""
+
+_NAMED_VALUES: Final = frozenset({"environmentVariables", "rlimits", "dependsOn"})
+"""Keys whose values hold names, each of them once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +44,23 @@ class Entry:
     def item(self, index: int) -> Place:
         """Return the place of an item of a list."""
         return place_of(self.node.value[index], f"{self.value.path}[{index}]")
+
+    def part(self, name: str) -> Entry:
+        """Return what a mapping has under a name, or a list as an item; the name compares case-insensitively.
+
+        Raises:
+            KeyError: there is no such part.
+        """
+        if isinstance(self.node, yaml.MappingNode):
+            for key, value in self.node.value:
+                if isinstance(key, yaml.ScalarNode) and key.value.lower() == name.lower():
+                    path = joined(self.value.path, key.value)
+                    return Entry(key=place_of(key, path), value=place_of(value, path), node=value)
+        elif isinstance(self.node, yaml.SequenceNode):
+            for index, item in enumerate(self.node.value):
+                if isinstance(item, yaml.ScalarNode) and item.value.lower() == name.lower():
+                    return Entry(key=self.item(index), value=self.item(index), node=item)
+        raise KeyError(name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,29 +131,43 @@ def read_section(node: yaml.Node | None, kind: type[KeysT], *, report: Report, p
     # A key with nothing after the colon is as good as absent.
     entries = {key: entry for key, entry in entries.items() if not is_null(entry.node)}
     values = {key: plain_value(entry.node, as_written=key in _AS_WRITTEN) for key, entry in entries.items()}
-    broken = _repeated_variables(entries, report) | _complain(kind, values, entries=entries, report=report)
+    broken = _repeated_names(entries, report) | _complain(kind, values, entries=entries, report=report)
     broken |= {key for key in kind.names() if key not in entries and joined(place.path, key) in report.misspelt}
     usable = {key: value for key, value in values.items() if key not in broken}
     return Section(keys=kind.model_validate(usable), entries=entries, broken=broken, place=place)
 
 
-def _repeated_variables(entries: dict[str, Entry], report: Report) -> frozenset[str]:
-    """Report variables given twice; their names, unlike keys, differ by case."""
-    variables = entries.get("environmentVariables")
-    if variables is None or not isinstance(variables.node, yaml.MappingNode):
-        return frozenset()
-    before = len(report.faults)
-    first_lines: dict[str, int] = {}
-    for key_node, _ in variables.node.value:
-        place = place_of(key_node, variables.value.path)
-        if not isinstance(key_node, yaml.ScalarNode):
-            report.fault(place, f"expected text as the key, found {described(key_node)}")
-            continue
-        place = place.named(joined(place.path, key_node.value))
-        if key_node.value in first_lines:
-            report.fault(place, f"the variable is there already, in line {first_lines[key_node.value]}")
-        first_lines.setdefault(key_node.value, place.line)
-    return frozenset({"environmentVariables"}) if len(report.faults) > before else frozenset()
+def _repeated_names(entries: dict[str, Entry], report: Report) -> frozenset[str]:
+    """Report names that are there twice, and return the keys they are under."""
+    before, broken = len(report.faults), set()
+    for key in _NAMED_VALUES & entries.keys():
+        # Unlike any other name, that of a variable differs by case.
+        fold = str if key == "environmentVariables" else str.lower
+        noun = "variable" if key == "environmentVariables" else "name"
+        first_lines: dict[str, int] = {}
+        for place, name in _names_in(entries[key], report):
+            if fold(name) in first_lines:
+                report.fault(place, f"the {noun} is there already, in line {first_lines[fold(name)]}")
+            first_lines.setdefault(fold(name), place.line)
+        if len(report.faults) > before:
+            before = len(report.faults)
+            broken.add(key)
+    return frozenset(broken)
+
+
+def _names_in(entry: Entry, report: Report) -> Iterator[tuple[Place, str]]:
+    """Yield the keys of a mapping, or the items of a list, that are text; report keys that are none."""
+    if isinstance(entry.node, yaml.MappingNode):
+        for node, _ in entry.node.value:
+            place = place_of(node, entry.value.path)
+            if isinstance(node, yaml.ScalarNode):
+                yield place.named(joined(place.path, node.value)), node.value
+            else:
+                report.fault(place, f"expected text as the key, found {described(node)}")
+    elif isinstance(entry.node, yaml.SequenceNode):
+        for index, node in enumerate(entry.node.value):
+            if isinstance(node, yaml.ScalarNode):
+                yield entry.item(index), node.value
 
 
 def _complain(

@@ -21,6 +21,7 @@ _EXPECTED: Final = {
     "string_type": "text",
     "tuple_type": "a list",
     "dict_type": "a mapping",
+    "agents_type": "a list of agent types, or a mapping from them to conditions",
 }
 _BOUNDS: Final = {
     "greater_than": ("gt", "a number above"),
@@ -36,6 +37,8 @@ def sentence(error: ErrorDetails, node: yaml.Node) -> str:
     kind = error["type"]
     if kind == "rule":
         return error["msg"]
+    if kind == "expected":
+        return f"expected {error['msg']}, found {described(node)}"
     if kind in _BOUNDS:
         name, expected = _BOUNDS[kind]
         limit = error.get("ctx", {})[name]
@@ -55,7 +58,7 @@ def _hint(kind: str, node: yaml.Node) -> str:
             return " (write '' for empty text)"
         case "string_type" if isinstance(node, yaml.ScalarNode) or getattr(node, "flow_style", False):
             return " (put it in quotes)"
-        case "tuple_type" if isinstance(node, yaml.ScalarNode):
+        case "tuple_type" | "agents_type" if isinstance(node, yaml.ScalarNode):
             return f" (write [{shown(node.value)}])"
         case _:
             return ""

@@ -1,15 +1,21 @@
 """The life of one member: a pure state machine over what happened to its process.
 
+What follows from its end is in `ending`, from its health in `checking`, from its age and size in `recycling`; how it
+is taken out of service in `stopping`.
+
     pending -> starting -> serving <-> degraded
                   |           |           |
-                  +-----------+-----------+--> stopping -> stopped
+                  |           +-----------+--> draining
                   |           |           |       |
-                  +-----------+-----------+-------+--> backing_off -> starting
-                                                  +--> failed (given up)
+                  +-----------+-----------+-------+--> stopping -> stopped
+                  |           |           |       |       |
+                  +-----------+-----------+-------+-------+--> backing_off -> pending
+                                                          +--> failed (given up)
 
-`up` (a process exists) and `serving` (the health check says so) are different facts. Each process of a member has
-an incarnation number; a fact about an older incarnation is dropped. Every change carries a reason for people.
-Effects are idempotent, so a supervisor can die between any two of them and its successor converges.
+docs/lifecycle.md has every transition. `up` (a process exists) and `serving` (the health check says so) are different
+facts. Each process of a member has an incarnation number; a fact about an older incarnation is dropped. Every change
+carries a reason for people. Effects are idempotent, so a supervisor can die between any two of them and its successor
+converges.
 """
 
 from __future__ import annotations
@@ -17,285 +23,276 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
+from quaestor_actors.core import checking, recycling, stopping
+from quaestor_actors.core.ending import ended, take_down
 from quaestor_actors.core.member import (
+    LIVE,
+    Admitted,
+    BecameIdle,
     DeadlinePassed,
-    Deregister,
     Effect,
     Fact,
-    Health,
+    Found,
     HealthReported,
     Kill,
     Member,
     MemberState,
+    MemoryMeasured,
     ProcessExited,
-    ProcessId,
-    Register,
+    ReplaceRequested,
     Rules,
+    RulesChanged,
     Spawn,
     Spawned,
     SpawnFailed,
     StartProbe,
     StartRequested,
-    StopProbe,
+    Step,
     StopRequested,
     Terminate,
 )
-
-__all__ = [
-    "DeadlinePassed",
-    "Deregister",
-    "Effect",
-    "Fact",
-    "Health",
-    "HealthReported",
-    "Kill",
-    "Member",
-    "MemberState",
-    "ProcessExited",
-    "ProcessId",
-    "Register",
-    "Rules",
-    "Spawn",
-    "SpawnFailed",
-    "Spawned",
-    "StartProbe",
-    "StartRequested",
-    "StopProbe",
-    "StopRequested",
-    "Terminate",
-    "decide",
-    "resume",
-]
-
-Step = tuple[Member, tuple[Effect, ...]]
+from quaestor_actors.core.stopping import enter
 
 
-def decide(member: Member, fact: Fact, now: float, rules: Rules) -> Step:
-    """Return the member after the fact, and what must be done because of it, in order."""
+def decide(member: Member, fact: Fact, now: float, rules: Rules, draw: float) -> Step:  # noqa: C901, PLR0911, PLR0912 - a table
+    """Return the member after the fact, and what must be done because of it, in order.
+
+    Args:
+        member: as it was.
+        fact: what happened.
+        now: monotonic seconds.
+        rules: by which it is kept.
+        draw: a random number from 0 to 1, which may be the same for several members.
+    """
     match fact:
         case StartRequested():
-            return _start_requested(member, fact, now, rules)
+            return _start_requested(member, fact, now)
         case StopRequested():
             return _stop_requested(member, fact, now, rules)
+        case ReplaceRequested():
+            return _replace_requested(member, fact, now, rules)
+        case Admitted():
+            return _admitted(member, fact, now, rules)
+        case RulesChanged():
+            return _rules_changed(member, now, rules, draw)
         case Spawned():
-            return _spawned(member, fact, now, rules)
+            return _spawned(member, fact, now, rules, draw)
+        case Found():
+            return _found(member, fact, now, rules, draw)
         case SpawnFailed():
-            return _spawn_failed(member, fact, now, rules)
+            return _spawn_failed(member, fact, now, rules, draw)
         case ProcessExited():
-            return _exited(member, fact, now, rules)
+            return _exited(member, fact, now, rules, draw)
         case HealthReported():
-            return _health_reported(member, fact, now, rules)
+            return checking.reported(member, fact, now, rules, draw)
+        case BecameIdle():
+            return recycling.became_idle(member, fact, now, rules)
+        case MemoryMeasured():
+            return recycling.memory_measured(member, fact, rules), ()
         case DeadlinePassed():
             if member.deadline is None or now < member.deadline:
                 return member, ()
-            return _deadline_passed(member, now, rules)
+            return _deadline_passed(member, now, rules, draw)
         case _:
             assert_never(fact)
 
 
-def _enter(member: Member, state: MemberState, reason: str, now: float, deadline: float | None) -> Member:
-    return replace(member, state=state, reason=reason, since=now, deadline=deadline)
+def _rules_changed(member: Member, now: float, rules: Rules, draw: float) -> Step:
+    is_checked = member.state in {MemberState.STARTING, MemberState.SERVING, MemberState.DEGRADED}
+    if not rules.probed and is_checked and member.foreign:
+        return ended(member, "its port is taken, and nothing may be checked", now, rules, draw)
+    if not rules.probed and is_checked and member.state is not MemberState.SERVING and member.process is not None:
+        return checking.serves(member, member.reason, now, rules, draw)
+    return recycling.rules_changed(member, rules, draw), ()
 
 
-def _start_requested(member: Member, fact: StartRequested, now: float, rules: Rules) -> Step:
+# Starting
+
+
+def _start_requested(member: Member, fact: StartRequested, now: float) -> Step:
     match member.state:
         case MemberState.PENDING | MemberState.STOPPED | MemberState.FAILED | MemberState.BACKING_OFF:
-            fresh = replace(member, failures=0, failed_starts=0)
-            return _spawn(fresh, fact.reason, now, rules)
-        case MemberState.STOPPING:
-            return replace(member, restart_wanted=True), ()
+            fresh = replace(member, failures=0, failed_starts=0, wanted=True, completed=False)
+            return enter(fresh, MemberState.PENDING, fact.reason, now, None), ()
+        case MemberState.STOPPING | MemberState.DRAINING:
+            reason = f"{member.reason}; {fact.reason}"
+            return replace(member, wanted=True, planned=True, afterwards=MemberState.STOPPED, reason=reason), ()
         case MemberState.STARTING | MemberState.SERVING | MemberState.DEGRADED:
             return member, ()
         case _:
             assert_never(member.state)
 
 
-def _spawn(member: Member, reason: str, now: float, rules: Rules) -> Step:
+def _admitted(member: Member, fact: Admitted, now: float, rules: Rules) -> Step:
+    if member.state is not MemberState.PENDING or not member.wanted:
+        return member, ()
     incarnation = member.incarnation + 1
     started = replace(
-        _enter(member, MemberState.STARTING, reason, now, now + rules.startup_deadline_s),
+        enter(member, MemberState.STARTING, member.reason, now, now + rules.startup_deadline_s),
         incarnation=incarnation,
         process=None,
         port=None,
-        restart_wanted=True,
-        restarts=member.restarts + (1 if member.incarnation else 0),
+        foreign=False,
+        fingerprint=fact.fingerprint,
+        planned=False,
+        afterwards=MemberState.STOPPED,
+        completed=False,
+        failed_checks=0,
+        health=None,
+        check="",
+        check_pending=False,
+        recycle_at=None,
+        due=None,
+        idle_watched=False,
     )
     return started, (Spawn(member_id=member.member_id, incarnation=incarnation),)
 
 
-def _spawned(member: Member, fact: Spawned, now: float, rules: Rules) -> Step:
-    if fact.incarnation != member.incarnation or member.process is not None:
+def _awaits_process(member: Member, incarnation: int) -> bool:
+    awaited = member.state in {MemberState.STARTING, MemberState.STOPPING} and member.process is None
+    return awaited and not member.foreign and incarnation == member.incarnation
+
+
+def _spawned(member: Member, fact: Spawned, now: float, rules: Rules, draw: float) -> Step:
+    if not _awaits_process(member, fact.incarnation):
         return member, ()
     running = replace(member, process=fact.process, port=fact.port)
     if member.state is MemberState.STOPPING:
         # The stop overtook the start: what was just started has to go again.
-        return running, (_end(running, rules),)
-    if rules.assume_healthy:
-        return _serves(running, running.reason, now, rules)
+        return stopping.terminate(running, now, rules)
+    if not rules.probed:
+        return checking.serves(running, running.reason, now, rules, draw)
     return running, (StartProbe(member_id=member.member_id, incarnation=member.incarnation),)
 
 
-def _spawn_failed(member: Member, fact: SpawnFailed, now: float, rules: Rules) -> Step:
-    awaited = member.state in {MemberState.STARTING, MemberState.STOPPING} and member.process is None
-    if not awaited or fact.incarnation != member.incarnation:
+def _found(member: Member, fact: Found, now: float, rules: Rules, draw: float) -> Step:
+    if not _awaits_process(member, fact.incarnation):
         return member, ()
-    return _ended(member, fact.reason, now, rules)
+    taken = f"port {fact.port} is taken by {fact.holder}"
+    if member.state is MemberState.STOPPING:
+        return ended(member, f"{member.reason}; {taken}", now, rules, draw)
+    if not rules.probed:
+        return ended(member, taken, now, rules, draw)
+    found = replace(member, process=fact.process, port=fact.port, foreign=True, reason=taken)
+    return found, (StartProbe(member_id=member.member_id, incarnation=member.incarnation),)
 
 
-def _end(member: Member, rules: Rules) -> Effect:
-    assert member.process is not None  # noqa: S101 - callers ask only for members that have one
-    if rules.shutdown_deadline_s > 0:
-        return Terminate(member_id=member.member_id, process=member.process)
-    return Kill(member_id=member.member_id, process=member.process)
+def _spawn_failed(member: Member, fact: SpawnFailed, now: float, rules: Rules, draw: float) -> Step:
+    if not _awaits_process(member, fact.incarnation):
+        return member, ()
+    reason = f"{member.reason}; {fact.reason}" if member.state is MemberState.STOPPING else fact.reason
+    return ended(member, reason, now, rules, draw)
 
 
-def _register(member: Member) -> tuple[Effect, ...]:
-    if member.port is None:
-        return ()
-    return (Register(member_id=member.member_id, incarnation=member.incarnation, port=member.port),)
-
-
-def _deregister(member: Member) -> tuple[Effect, ...]:
-    if member.port is None:
-        return ()
-    return (Deregister(member_id=member.member_id, incarnation=member.incarnation, port=member.port),)
-
-
-def _withdraw(member: Member) -> tuple[Effect, ...]:
-    """Undo what made the member visible; safe to do twice."""
-    return (*_deregister(member), StopProbe(member_id=member.member_id, incarnation=member.incarnation))
+# Ending
 
 
 def _stop_requested(member: Member, fact: StopRequested, now: float, rules: Rules) -> Step:
+    member = replace(member, wanted=False, planned=False, afterwards=fact.afterwards)
     match member.state:
         case MemberState.PENDING | MemberState.BACKING_OFF | MemberState.FAILED:
-            stopped = _enter(member, MemberState.STOPPED, fact.reason, now, None)
-            return replace(stopped, restart_wanted=False), ()
+            return enter(member, fact.afterwards, fact.reason, now, None), ()
         case MemberState.STOPPED:
             return member, ()
         case MemberState.STARTING | MemberState.SERVING | MemberState.DEGRADED:
-            return _stop(replace(member, restart_wanted=False), fact.reason, now, rules, force=fact.force)
-        case MemberState.STOPPING:
-            stopping = replace(member, restart_wanted=False)
-            if fact.force and member.process is not None:
-                return stopping, (Kill(member_id=member.member_id, process=member.process),)
-            return stopping, ()
+            return take_down(member, fact.reason, now, rules, force=fact.force)
+        case MemberState.DRAINING | MemberState.STOPPING:
+            if fact.afterwards is MemberState.FAILED:
+                member = replace(member, reason=fact.reason)
+            return stopping.kill(member, now) if fact.force else (member, ())
         case _:
             assert_never(member.state)
 
 
-def _stop(member: Member, reason: str, now: float, rules: Rules, *, force: bool = False) -> Step:
-    limits = replace(rules, shutdown_deadline_s=0.0) if force else rules
-    stopping = _enter(member, MemberState.STOPPING, reason, now, now + limits.shutdown_deadline_s)
-    effects = _withdraw(member)
-    if member.process is not None:
-        effects += (_end(member, limits),)
-    return stopping, effects
+def _replace_requested(member: Member, fact: ReplaceRequested, now: float, rules: Rules) -> Step:
+    if not member.wanted or member.state not in LIVE:
+        return member, ()
+    if member.state in {MemberState.DRAINING, MemberState.STOPPING}:
+        return replace(member, planned=True), ()
+    return take_down(replace(member, planned=True), fact.reason, now, rules)
 
 
-def _exited(member: Member, fact: ProcessExited, now: float, rules: Rules) -> Step:
+def _exited(member: Member, fact: ProcessExited, now: float, rules: Rules, draw: float) -> Step:
     if fact.incarnation != member.incarnation or member.process is None:
         return member, ()
-    reason = f"{member.reason}; {fact.reason}" if member.state is MemberState.STOPPING else fact.reason
-    return _ended(member, reason, now, rules)
+    was_asked = member.state in {MemberState.STOPPING, MemberState.DRAINING}
+    reason = f"{member.reason}; {fact.reason}" if was_asked else fact.reason
+    if fact.output and member.wanted and not member.planned and not fact.normal:
+        reason = f"{reason}; last output: {fact.output}"
+    return ended(member, reason, now, rules, draw, normal=fact.normal and not was_asked)
 
 
-def _ended(member: Member, reason: str, now: float, rules: Rules) -> Step:
-    """Decide what follows the end of a process: nothing, a new one at once, one after a pause, or giving up."""
-    effects = _withdraw(member)
-    gone = replace(member, process=None)
-    if not member.restart_wanted:
-        return _enter(gone, MemberState.STOPPED, reason, now, None), effects
-    gone = replace(
-        gone,
-        failures=member.failures + 1,
-        failed_starts=member.failed_starts + (1 if member.state is MemberState.STARTING else 0),
-    )
-    if gone.failed_starts >= max(1, rules.startup_retries):
-        given_up = f"given up after {gone.failed_starts} failed starts in a row; the last: {reason}"
-        return _enter(gone, MemberState.FAILED, given_up, now, None), effects
-    delay_s = rules.backoff.delay_s(gone.failures)
-    if delay_s == 0.0:
-        again, spawn = _spawn(gone, f"restarted: {reason}", now, rules)
-        return again, effects + spawn
-    waiting = f"{reason}; failure {gone.failures} in a row, next try after {delay_s:g} s"
-    return _enter(gone, MemberState.BACKING_OFF, waiting, now, now + delay_s), effects
+# Time
 
 
-def _health_reported(member: Member, fact: HealthReported, now: float, rules: Rules) -> Step:
-    if fact.incarnation != member.incarnation:
-        return member, ()
-    match member.state:
-        case MemberState.STARTING | MemberState.DEGRADED if fact.health is Health.SERVING:
-            # While it serves, the reason goes on to say why its process was started.
-            reason = member.reason if member.state is MemberState.STARTING else fact.detail
-            return _serves(member, reason, now, rules)
-        case MemberState.SERVING if fact.health is Health.UNREACHABLE:
-            return _degraded(member, fact.detail, now, rules)
-        case MemberState.SERVING | MemberState.DEGRADED if fact.health in {
-            Health.NOT_SERVING,
-            Health.TIMEOUT,
-        }:
-            return _stop(replace(member, restart_wanted=True), f"unhealthy: {fact.detail}", now, rules)
-        case _:
-            return member, ()
-
-
-def _serves(member: Member, reason: str, now: float, rules: Rules) -> Step:
-    # The deadline of `serving` is the end of the unstable period, when failures are forgiven.
-    serving = replace(_enter(member, MemberState.SERVING, reason, now, now + rules.backoff.stable_s), failed_starts=0)
-    return serving, _register(member)
-
-
-def _degraded(member: Member, detail: str, now: float, rules: Rules) -> Step:
-    degraded = _enter(member, MemberState.DEGRADED, detail, now, now + rules.response_timeout_s)
-    return degraded, _deregister(member)
-
-
-def _deadline_passed(member: Member, now: float, rules: Rules) -> Step:
+def _deadline_passed(member: Member, now: float, rules: Rules, draw: float) -> Step:
     match member.state:
         case MemberState.STARTING:
-            reason = f"did not serve within {rules.startup_deadline_s:g} s"
-            return _stop(replace(member, failed_starts=member.failed_starts + 1), reason, now, rules)
+            return _start_overdue(member, now, rules, draw)
         case MemberState.SERVING:
-            return replace(member, failures=0, deadline=None), ()
+            return recycling.looked_at(member, now, rules), ()
         case MemberState.DEGRADED:
-            return _stop(member, f"unhealthy: {member.reason}", now, rules)
+            return checking.still_degraded(member, now, rules, draw)
+        case MemberState.DRAINING:
+            late = replace(member, reason=f"{member.reason}; requests still running after {rules.drain_s:g} s")
+            return stopping.terminate(late, now, rules)
         case MemberState.STOPPING:
-            if member.process is None:
-                return member, ()
-            again = replace(member, deadline=now + max(1.0, rules.shutdown_deadline_s))
-            return again, (Kill(member_id=member.member_id, process=member.process),)
+            late = replace(member, deadline=None)
+            return stopping.kill(late, now)
         case MemberState.BACKING_OFF:
-            return _spawn(member, f"restarted: {member.reason}", now, rules)
+            reason = f"restarted: {member.cause}; failure {member.failures} in a row"
+            return enter(member, MemberState.PENDING, reason, now, None), ()
         case MemberState.PENDING | MemberState.STOPPED | MemberState.FAILED:
             return replace(member, deadline=None), ()
         case _:
             assert_never(member.state)
 
 
-def resume(member: Member, *, alive: bool, now: float, rules: Rules) -> Step:
+def _start_overdue(member: Member, now: float, rules: Rules, draw: float) -> Step:
+    last = f"; the last check: {member.check}" if member.check else ""
+    reason = f"did not serve within {rules.startup_deadline_s:g} s{last}"
+    if member.foreign:
+        return ended(member, f"{member.reason}, which {reason}", now, rules, draw)
+    return take_down(replace(member, failed_starts=member.failed_starts + 1), reason, now, rules)
+
+
+# A supervisor's successor
+
+
+def resume(member: Member, *, alive: bool, now: float, rules: Rules, draw: float) -> Step:
     """Return a member taken over from a supervisor that died, and what makes the world agree with it.
 
     `alive` says whether the recorded process, by pid and start time, still runs. Every effect may have been done
     already by the predecessor.
     """
-    if member.process is None:
-        awaited = member.state in {MemberState.STARTING, MemberState.STOPPING}
-        if not awaited:
-            return member, ()
+    member = replace(member, idle_watched=False)
+    if member.state not in LIVE:
+        return member, stopping.withdraw(member) if member.port is not None else ()
+    if member.process is None and not member.foreign:
         lost = SpawnFailed(incarnation=member.incarnation, reason="its supervisor ended while starting it")
-        return _spawn_failed(member, lost, now, rules)
-    if not alive:
+        return _spawn_failed(member, lost, now, rules, draw)
+    if member.process is not None and not alive:
         exited = ProcessExited(
             incarnation=member.incarnation, reason="its process ended while no supervisor watched it"
         )
-        return _exited(member, exited, now, rules)
-    probe = () if rules.assume_healthy else (StartProbe(member_id=member.member_id, incarnation=member.incarnation),)
+        return _exited(member, exited, now, rules, draw)
+    if member.state is MemberState.STARTING and not rules.probed:
+        return checking.serves(member, member.reason, now, rules, draw)
+    return member, _resumed(member, rules)
+
+
+def _resumed(member: Member, rules: Rules) -> tuple[Effect, ...]:
+    probe = (StartProbe(member_id=member.member_id, incarnation=member.incarnation),) if rules.probed else ()
     match member.state:
         case MemberState.SERVING:
-            return member, (*probe, *_register(member))
-        case MemberState.STOPPING:
-            return member, (*_withdraw(member), _end(member, rules))
+            return (*probe, *stopping.register(member))
+        case MemberState.DRAINING:
+            return (*stopping.withdraw(member), stopping.watch_idle(member))
+        case MemberState.STOPPING if member.process is not None:
+            asked: Effect = Terminate(member_id=member.member_id, process=member.process)
+            end = asked if rules.shutdown_deadline_s > 0 else Kill(member_id=member.member_id, process=member.process)
+            return (*stopping.withdraw(member), end)
+        case MemberState.DEGRADED:
+            return (*stopping.deregister(member), *probe)
         case _:
-            return member, probe
+            return probe

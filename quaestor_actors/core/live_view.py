@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import assert_never
 
-from quaestor_actors.core.lifecycle import Health
 from quaestor_actors.core.load import LoadReport
 from quaestor_actors.core.location import Location, Registration
+from quaestor_actors.core.member import Health
 from quaestor_actors.core.ranking import Candidate, Ranking
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from quaestor_actors.core.restart import Backoff
+from quaestor_actors.core.restart import AutoShutdown, Backoff, Intensity, RestartType, Strategy
 
 
 class MemberState(StrEnum):
@@ -15,6 +15,7 @@ class MemberState(StrEnum):
     STARTING = "starting"
     SERVING = "serving"
     DEGRADED = "degraded"
+    DRAINING = "draining"
     STOPPING = "stopping"
     STOPPED = "stopped"
     BACKING_OFF = "backing_off"
@@ -44,14 +45,28 @@ class ProcessId:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """The durations and limits by which a member is kept."""
+    """The durations and limits by which the members of an agent are kept. Seconds and bytes."""
 
-    startup_deadline_s: float
-    response_timeout_s: float
-    shutdown_deadline_s: float
-    startup_retries: int
-    assume_healthy: bool = False
+    startup_deadline_s: float = 8.0
+    response_timeout_s: float = 5.0
+    shutdown_deadline_s: float = 45.0
+    drain_s: float = 0.0
+    startup_retries: int = 25
+    probed: bool = True
+    """False: a process that lives serves."""
+    probe_interval_s: float = 30.0
+    failure_threshold: int = 1
+    restart: RestartType = RestartType.PERMANENT
     backoff: Backoff = field(default_factory=Backoff)
+    recycling_interval_s: float = 0.0
+    recycling_bytes: int = 0
+    strategy: Strategy = Strategy.ONE_FOR_ONE
+    intensity: Intensity | None = None
+    auto_shutdown: AutoShutdown = AutoShutdown.NEVER
+    essential: bool = False
+    start_concurrency: int | None = None
+    """How many members may be starting at the same time; None: all."""
+    max_unavailable: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,18 +79,60 @@ class Member:
     since: float = 0.0
     incarnation: int = 0
     """Number of processes started for this member so far; also names the current one."""
+    retired: int = 0
+    """Incarnations of an earlier member of this name, which was forgotten when it left the configuration."""
     process: ProcessId | None = None
     port: int | None = None
-    restart_wanted: bool = True
-    """Whether the end of the present process is followed by a new one."""
+    foreign: bool = False
+    """The process was found serving on the member's port: it is used, and never ended."""
+    fingerprint: str = ""
+    """Of the specification that the present process was started from."""
+    configured: bool = True
+    """False: it is to go, and to be forgotten once it has ended."""
+    wanted: bool = True
+    """Whether the member is to have a process; if so the end of the present one is followed by a new one."""
+    planned: bool = False
+    """The present process is being replaced on purpose: its end is no failure."""
+    afterwards: MemberState = MemberState.STOPPED
+    """Where a stop leads that is not followed by a start: `stopped`, or `failed` if the agent gave up."""
+    completed: bool = False
+    """The last process ended by itself, normally, and was not to be restarted."""
+    cause: str = ""
+    """Why the last process ended unexpectedly."""
     failures: int = 0
     """Unexpected ends in a row; a stable period of serving clears it. Sets the back-off."""
     failed_starts: int = 0
     """Starts in a row that never served; reaching the limit gives the member up."""
-    restarts: int = 0
-    """Processes that replaced an earlier one since the member was created."""
+    failed_checks: int = 0
+    """Failed health checks in a row."""
+    health: Health | None = None
+    """What the last check of the present process said."""
+    check: str = ""
+    """The same for people."""
+    check_pending: bool = False
+    """A new verdict was asked for; the one that is there has had its consequences."""
     deadline: float | None = None
-    """When the present state must have ended; every state that waits for time has one."""
+    """When the present state must be looked at again; every state that waits for time has one."""
+    recycle_at: float | None = None
+    """When the present process is old enough to be replaced."""
+    due: str | None = None
+    """Why the present process is to be replaced as soon as it is idle."""
+    idle_watched: bool = False
+    """It has been asked to be told when the present process is idle."""
+
+    @property
+    def restarts(self) -> int:
+        """Processes that replaced an earlier one since the member was created."""
+        return max(0, self.incarnation - self.retired - 1)
+
+
+LIVE = frozenset(
+    {MemberState.STARTING, MemberState.SERVING, MemberState.DEGRADED, MemberState.DRAINING, MemberState.STOPPING}
+)
+"""States of a member that has, or is about to have, a process."""
+
+AT_REST = frozenset({MemberState.STOPPED, MemberState.FAILED})
+"""States that nothing but a person, or a new configuration, ends."""
 
 
 # Facts
@@ -95,6 +152,27 @@ class StopRequested:
     reason: str = "stop requested"
     force: bool = False
     """Kill at once instead of asking politely first."""
+    afterwards: MemberState = MemberState.STOPPED
+    """`failed` if it is stopped because its agent gave up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplaceRequested:
+    """The present process is to end in order and be followed by a new one."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admitted:
+    """It is the member's turn to start."""
+
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RulesChanged:
+    """The rules are others than before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +182,18 @@ class Spawned:
     incarnation: int
     process: ProcessId
     port: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Instead of Spawned: somebody else's process listens on the member's port."""
+
+    incarnation: int
+    process: ProcessId | None
+    """None: it belongs to another user."""
+    port: int
+    holder: str
+    """Who it is, for people."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +210,10 @@ class ProcessExited:
 
     incarnation: int
     reason: str
+    normal: bool = False
+    """It exited with code 0; unknown counts as no."""
+    output: str = ""
+    """The last lines that it wrote, as one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,19 +225,49 @@ class HealthReported:
     detail: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BecameIdle:
+    """No request is running in the process of this incarnation, as far as anybody can tell."""
+
+    incarnation: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryMeasured:
+    """The process of this incarnation uses this much resident memory."""
+
+    incarnation: int
+    resident_bytes: int
+
+
 @dataclass(frozen=True, slots=True)
 class DeadlinePassed:
     """The clock may have passed the member's deadline; harmless if it has not."""
 
 
-Fact = StartRequested | StopRequested | Spawned | SpawnFailed | ProcessExited | HealthReported | DeadlinePassed
+Fact = (
+    StartRequested
+    | StopRequested
+    | ReplaceRequested
+    | Admitted
+    | RulesChanged
+    | Spawned
+    | Found
+    | SpawnFailed
+    | ProcessExited
+    | HealthReported
+    | BecameIdle
+    | MemoryMeasured
+    | DeadlinePassed
+)
 
 # Effects
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spawn:
-    """Start a process for this incarnation; answer with Spawned or SpawnFailed."""
+    """Start a process for this incarnation; answer with Spawned, Found or SpawnFailed."""
 
     member_id: str
     incarnation: int
@@ -151,7 +275,7 @@ class Spawn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terminate:
-    """Ask the process group to end (SIGTERM)."""
+    """Ask the process group to end, by the polite signal."""
 
     member_id: str
     process: ProcessId
@@ -175,7 +299,15 @@ class StartProbe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopProbe:
-    """Watch it no longer."""
+    """Watch it no longer, neither its health nor its idleness."""
+
+    member_id: str
+    incarnation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchIdle:
+    """Say once when no request is running in this incarnation; answer with BecameIdle."""
 
     member_id: str
     incarnation: int
@@ -199,4 +331,32 @@ class Deregister:
     port: int
 
 
-Effect = Spawn | Terminate | Kill | StartProbe | StopProbe | Register | Deregister
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestartDue:
+    """To the group: the member ended unexpectedly and is to be restarted."""
+
+    member_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberGaveUp:
+    """To the group: the member failed too often and is not started any more."""
+
+    member_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberDone:
+    """To the group: the member ended by itself and is not to be restarted."""
+
+    member_id: str
+    reason: str
+
+
+Effect = Spawn | Terminate | Kill | StartProbe | StopProbe | WatchIdle | Register | Deregister
+Notice = RestartDue | MemberGaveUp | MemberDone
+"""What a member's own machine tells the one of its group."""
+
+Step = tuple[Member, tuple[Effect | Notice, ...]]

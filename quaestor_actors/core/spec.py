@@ -10,6 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from quaestor_actors.core.probe import ProbeSpec
+from quaestor_actors.core.restart import AutoShutdown, Backoff, Intensity, RestartType, Strategy
+
 LOAD_BALANCER = "LoadBalancer"
 """The agent type that is the balancer actor inside the tree when it has no executable."""
 
@@ -32,6 +35,64 @@ class ShutdownAction(StrEnum):
     """They are ended: politely first, by SIGKILL at the deadline."""
 
 
+class Condition(StrEnum):
+    """What an agent that another depends on must have reached."""
+
+    STARTED = "started"
+    """Every member has a process."""
+    SERVING = "serving"
+    """Every member serves."""
+    COMPLETED = "completed"
+    """Every member has ended by itself, normally."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestartSpec:
+    """What follows the unexpected end of a member."""
+
+    type: RestartType = RestartType.PERMANENT
+    strategy: Strategy = Strategy.ONE_FOR_ONE
+    intensity: Intensity | None = None
+    """Over all members of the agent; None: only the limit of failed starts of each member counts."""
+    backoff: Backoff = field(default_factory=Backoff)
+    auto_shutdown: AutoShutdown = AutoShutdown.NEVER
+    """Ends the agent in order when members have ended without being restarted; each of them is significant in it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopSpec:
+    """How a member is ended."""
+
+    signal: str = "SIGTERM"
+    """The polite signal."""
+    drain_s: float = 10.0
+    """How long requests under way may take before the signal, counted from the deregistration; 0: not waited for."""
+    deadline_s: float | None = None
+    """From the signal to the kill; None: the cluster's `shutdown_deadline_s`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecyclingSpec:
+    """When a member that serves is replaced nevertheless."""
+
+    interval_s: float = 0.0
+    """Age at which an idle member is replaced, varied by a tenth; 0 means never."""
+    memory_bytes: int = 0
+    """Resident memory above which an idle member is replaced; 0 means never."""
+    max_unavailable: int = 1
+    """How many members may not serve at the same time because of recycling or a changed specification."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputSpec:
+    """The file that a member's standard output and error go to."""
+
+    max_bytes: int = 10_000_000
+    """Size at which it is rotated; 0 means never."""
+    files: int = 5
+    """How many rotated files are kept."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentSpec:
     """One kind of service and how many processes of it are kept running."""
@@ -51,14 +112,30 @@ class AgentSpec:
     client_certificate: str | None = None
     service_names: tuple[str, ...] = ()
     """Each is health-checked and registered; none: the health of the whole server (`""`) is checked."""
+    working_directory: str | None = None
+    """None: where the cluster was launched."""
+    user: str | None = None
+    """Name or number; only root can start members as somebody else. None: whoever launched the cluster."""
+    umask: int | None = None
+    rlimits: tuple[tuple[str, int], ...] = ()
+    """Limits by their names in getrlimit(2), in lower case without `RLIMIT_`, e.g. `nofile`; soft and hard alike."""
+    output: OutputSpec = field(default_factory=OutputSpec)
+    probe: ProbeSpec = field(default_factory=ProbeSpec)
     startup_deadline_s: float = 8.0
     """From the start of the process until it must serve."""
-    recycling_interval_s: float = 0.0
-    """Age after which an idle member is replaced; 0 means never."""
+    start_concurrency: int | None = None
+    """How many members may be starting at the same time; None: four for each processor."""
+    depends_on: tuple[tuple[str, Condition], ...] = ()
+    """Agents by type, and what they must have reached before a member of this one starts."""
+    restart: RestartSpec = field(default_factory=RestartSpec)
+    stop: StopSpec = field(default_factory=StopSpec)
+    recycling: RecyclingSpec = field(default_factory=RecyclingSpec)
+    essential: bool = False
+    """If the agent gives up, the cluster ends with exit code 1."""
+    significant: bool = False
+    """Counts in the cluster's `auto_shutdown`."""
     exclude_from_registry: bool = False
     shutdown_action: ShutdownAction = ShutdownAction.NONE
-    assume_healthy: bool = False
-    """A live process counts as serving; nothing is probed."""
 
     @property
     def is_builtin_balancer(self) -> bool:
@@ -96,6 +173,14 @@ class ClusterSpec:
     """From the polite signal to the kill; 0 kills at once."""
     startup_retries: int = 25
     """Consecutive failed starts after which a member is given up."""
+    strategy: Strategy = Strategy.ONE_FOR_ONE
+    """Which agents start afresh together with one that gave up."""
+    intensity: Intensity = field(default_factory=lambda: Intensity(limit=0, period_s=60.0))
+    """An agent that gave up starts afresh, but for more of them within the period than this: then it stays failed."""
+    auto_shutdown: AutoShutdown = AutoShutdown.NEVER
+    """Ends the cluster in order, with exit code 0, when significant agents have done their work."""
+    log_level: str = "info"
+    """Of the system's own log: `debug`, `info`, `warning` or `error`."""
     agents: tuple[AgentSpec, ...] = ()
     balancer: BalancerSpec | None = None
     """None: this cluster has no built-in balancer."""

@@ -1,4 +1,4 @@
-"""The actors under the root: which must exist, what follows when one ends, and the order in which they stop.
+"""The actors under a supervisor: which must exist, what follows when one ends, and the order in which they stop.
 
 Strategy one_for_one: an actor that ends is replaced at once; one that goes on ending, after growing pauses, so that a
 cause that passes (a port that somebody holds for a while) does not bring the tree down. If more actors end within the
@@ -7,13 +7,35 @@ period than the intensity allows, the supervisor gives up (OTP: it terminates, a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from collections.abc import Iterable
+from dataclasses import replace
 from types import MappingProxyType
 from typing import assert_never
 
-from quaestor_actors.core.restart import Backoff
+from quaestor_actors.core.actor import (
+    ABSENT,
+    ActorState,
+    AskToStop,
+    Child,
+    ChildCrashed,
+    ChildEnded,
+    ChildReady,
+    ChildSpec,
+    ChildStopped,
+    ClockAdvanced,
+    CreateActor,
+    Effect,
+    Event,
+    GiveUp,
+    KillActor,
+    Reconfigured,
+    ReplaceChild,
+    StartTree,
+    StopTree,
+    TellStopped,
+    Tree,
+)
+from quaestor_actors.core.restart import Intensity
 
 READY_DEADLINE_S = 10.0
 """An actor that has not said it is ready by then is killed and replaced."""
@@ -22,166 +44,14 @@ EXIT_DEADLINE_S = 1.0
 """An actor that reported its own crash, or that it has stopped, and still exists after this time is killed."""
 
 
-class ActorState(StrEnum):
-    """Where an actor of the tree is in its life."""
-
-    PENDING = "pending"
-    STARTING = "starting"
-    RUNNING = "running"
-    CRASHED = "crashed"
-    BACKING_OFF = "backing_off"
-    STOPPING = "stopping"
-    STOPPED = "stopped"
-
-
-ABSENT = frozenset({ActorState.PENDING, ActorState.BACKING_OFF, ActorState.STOPPED})
-"""States without an actor; what is told of one then is late, because its end was told already."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChildSpec:
-    """An actor that the root keeps."""
-
-    name: str
-    stop_rank: int
-    """Actors of a lower rank have stopped before those of a higher one are asked to."""
-    stop_deadline_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Child:
-    """Everything the root knows about one actor. Times are seconds of the caller's monotonic clock."""
-
-    spec: ChildSpec
-    state: ActorState = ActorState.PENDING
-    incarnation: int = 0
-    pid: int | None = None
-    since: float = 0.0
-    reason: str = "not started yet"
-    deadline: float | None = None
-    failures: int = 0
-    """Ends in a row without a stable time between them."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Intensity:
-    """More than `limit` restarts within `period_s` make the supervisor give up."""
-
-    limit: int = 10
-    period_s: float = 10.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tree:
-    """All actors by name, and the recent restarts."""
-
-    children: Mapping[str, Child]
-    intensity: Intensity = field(default_factory=Intensity)
-    backoff: Backoff = field(default_factory=lambda: Backoff(initial_s=0.2, cap_s=5.0))
-    restarts: tuple[float, ...] = ()
-    stopping: bool = False
-    forced: bool = False
-    given_up: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class StartTree:
-    """Create every actor."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChildReady:
-    """An actor works."""
-
-    name: str
-    incarnation: int
-    pid: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChildCrashed:
-    """An actor reports the exception that ends it; its end follows."""
-
-    name: str
-    incarnation: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChildStopped:
-    """An actor reports that it has stopped in order; its end follows."""
-
-    name: str
-    incarnation: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChildEnded:
-    """An actor exists no longer. May be told more than once."""
-
-    name: str
-    incarnation: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StopTree:
-    """Stop everything, in order; `force` skips politeness towards members."""
-
-    force: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ClockAdvanced:
-    """A deadline may have passed for any actor."""
-
-
-Event = StartTree | ChildReady | ChildCrashed | ChildStopped | ChildEnded | StopTree | ClockAdvanced
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CreateActor:
-    """Create this incarnation and tell it to start."""
-
-    name: str
-    incarnation: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AskToStop:
-    """Ask an actor to stop what it keeps, and report."""
-
-    name: str
-    force: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KillActor:
-    """End the actor's process now; its own children end with it."""
-
-    name: str
-    incarnation: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GiveUp:
-    """The root cannot keep its actors; it ends and its guardian decides."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class TellStopped:
-    """Everything has stopped."""
-
-
-Effect = CreateActor | AskToStop | KillActor | GiveUp | TellStopped
 Step = tuple[Tree, tuple[Effect, ...]]
 
 
 def create(specs: Iterable[ChildSpec], intensity: Intensity | None = None) -> Tree:
     """Return a tree of which nothing is started yet."""
     children = {spec.name: Child(spec=spec) for spec in specs}
-    return Tree(children=MappingProxyType(children), intensity=intensity or Intensity())
+    tree = Tree(children=MappingProxyType(children))
+    return tree if intensity is None else replace(tree, intensity=intensity)
 
 
 def decide(tree: Tree, event: Event, now: float) -> Step:
@@ -200,6 +70,10 @@ def decide(tree: Tree, event: Event, now: float) -> Step:
             return _ended(tree, event, now)
         case StopTree():
             return _stop(tree, now, force=event.force)
+        case Reconfigured():
+            return _reconfigured(tree, event, now)
+        case ReplaceChild():
+            return _replace_child(tree, event, now)
         case ClockAdvanced():
             return _clock_advanced(tree, now)
         case _:
@@ -234,6 +108,7 @@ def _create(tree: Tree, children: Iterable[Child], reason: str, now: float) -> S
             since=now,
             reason=reason,
             deadline=now + READY_DEADLINE_S,
+            replacing=False,
         )
         tree = _put(tree, started)
         effects.append(CreateActor(name=child.spec.name, incarnation=incarnation))
@@ -247,7 +122,7 @@ def _current(tree: Tree, name: str, incarnation: int) -> Child | None:
 
 def _ready(tree: Tree, event: ChildReady, now: float) -> Tree:
     child = _current(tree, event.name, event.incarnation)
-    if child is None or child.state is not ActorState.STARTING:
+    if child is None or child.state is not ActorState.STARTING or child.replacing:
         return tree
     return _put(tree, replace(child, state=ActorState.RUNNING, pid=event.pid, since=now, deadline=None))
 
@@ -264,7 +139,8 @@ def _stopped(tree: Tree, event: ChildStopped, now: float) -> Tree:
     child = _current(tree, event.name, event.incarnation)
     if child is None or child.state is not ActorState.STOPPING:
         return tree
-    return _put(tree, replace(child, reason="stopped in order", deadline=now + EXIT_DEADLINE_S))
+    reason = child.reason if child.replacing else "stopped in order"
+    return _put(tree, replace(child, reason=reason, deadline=now + EXIT_DEADLINE_S))
 
 
 def _ended(tree: Tree, event: ChildEnded, now: float) -> Step:
@@ -274,6 +150,10 @@ def _ended(tree: Tree, event: ChildEnded, now: float) -> Step:
     if tree.stopping:
         ended = replace(child, state=ActorState.STOPPED, pid=None, since=now, deadline=None)
         return _next_rank(_put(tree, ended), now)
+    if child.leaving:
+        return _forget(tree, child), ()
+    if child.replacing:
+        return _create(tree, [child], child.reason, now)
     reason = child.reason if child.state is ActorState.CRASHED else "its process ended unexpectedly"
     return _restart(tree, child, reason, now)
 
@@ -317,17 +197,51 @@ def _next_rank(tree: Tree, now: float) -> Step:
         return tree, (TellStopped(),)
     rank = min(child.spec.stop_rank for child in left)
     due = [c for c in left if c.spec.stop_rank == rank and c.state is not ActorState.STOPPING]
-    asked = [
-        replace(
-            c,
-            state=ActorState.STOPPING,
-            since=now,
-            reason="cluster stop",
-            deadline=now + c.spec.stop_deadline_s,
-        )
-        for c in due
-    ]
-    return _put(tree, *asked), tuple(AskToStop(name=c.spec.name, force=tree.forced) for c in asked)
+    tree = _put(tree, *(_stopping(child, "cluster stop", now) for child in due))
+    return tree, tuple(AskToStop(name=c.spec.name, force=tree.forced) for c in due)
+
+
+def _stopping(child: Child, reason: str, now: float) -> Child:
+    deadline = now + child.spec.stop_deadline_s
+    return replace(child, state=ActorState.STOPPING, since=now, reason=reason, deadline=deadline)
+
+
+def _forget(tree: Tree, child: Child) -> Tree:
+    return replace(tree, children=MappingProxyType({n: c for n, c in tree.children.items() if n != child.spec.name}))
+
+
+def _reconfigured(tree: Tree, event: Reconfigured, now: float) -> Step:
+    if tree.stopping or tree.given_up:
+        return tree, ()
+    specs = {spec.name: spec for spec in event.specs}
+    effects: list[Effect] = []
+    for name, child in tree.children.items():
+        if name in specs:
+            back = child.leaving
+            tree = _put(tree, replace(child, spec=specs[name], leaving=False, replacing=child.replacing or back))
+        elif child.state in ABSENT:
+            tree = _forget(tree, child)
+        elif not child.leaving:
+            tree = _put(tree, replace(_stopping(child, "no longer configured", now), leaving=True))
+            effects.append(AskToStop(name=name, leaving=True))
+    new = [Child(spec=spec) for name, spec in specs.items() if name not in tree.children]
+    tree, created = _create(tree, new, "added to the configuration", now)
+    return tree, (*effects, *created)
+
+
+def _replace_child(tree: Tree, event: ReplaceChild, now: float) -> Step:
+    child = tree.children.get(event.name)
+    if child is None or tree.stopping or tree.given_up or child.leaving:
+        return tree, ()
+    if child.state in ABSENT:
+        return _create(tree, [child], event.reason, now)
+    if child.state is ActorState.STOPPING:
+        return _put(tree, replace(child, replacing=True)), ()
+    if child.state is not ActorState.RUNNING:
+        # It is being created with an older first message: it goes, too, but it cannot be asked yet.
+        going = replace(child, replacing=True, reason=event.reason, deadline=now)
+        return _put(tree, going), (KillActor(name=event.name, incarnation=child.incarnation),)
+    return _put(tree, replace(_stopping(child, event.reason, now), replacing=True)), (AskToStop(name=event.name),)
 
 
 def _clock_advanced(tree: Tree, now: float) -> Step:

@@ -9,38 +9,49 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 import select
 import signal
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from thespian.actors import ActorSystem
 
 from quaestor_actors.actors.base import Crashed, Identity, Ready, Stop, Stopped
-from quaestor_actors.actors.root import Changed, RootSupervisor, StartRoot
-from quaestor_actors.adapters import ports, processes, runtime_directory
+from quaestor_actors.actors.root import RootSupervisor
+from quaestor_actors.actors.root_messages import Changed, Ending, Ping, Pong, Reload, Reloaded, StartRoot
+from quaestor_actors.adapters import notify, ports, processes, runtime_directory
+from quaestor_actors.adapters.file_watch import FileWatch
 from quaestor_actors.adapters.processes import WatchedProcess
 from quaestor_actors.adapters.runtime_directory import LauncherLock, SystemRecord
+from quaestor_actors.core import readiness
+from quaestor_actors.core.plan import Plan
 from quaestor_actors.core.restart import Backoff
 from quaestor_actors.core.spec import ClusterSpec
-from quaestor_actors.errors import ConflictError, NotRunningError, OperationError
+from quaestor_actors.errors import ConfigError, ConflictError, NotRunningError, OperationError
 from quaestor_actors.system import base, transport
 from quaestor_actors.system.connection import Connection, ReadyFds, format_address
 from quaestor_actors.system.cookie import COOKIE_VARIABLE, load_or_create_cookie
 from quaestor_actors.system.parentage import adopt_orphans
+from quaestor_actors.system.service_manager import ServiceManager
 from quaestor_actors.system.signals import SignalPipe, reap_orphans
 
 STOP_MARGIN_S = 15.0
 """What the tree may need beyond the members' own deadline to stop."""
 EXIT_DEADLINE_S = 2.0
+LEFTOVER_DEADLINE_S = 10.0
+"""In which a killed launcher's balancer has given its port back, also on a machine that is very busy."""
 LOSSES_PERIOD_S = 60.0
 PROMPT_RESTARTS = 5
 """A tree that was lost is replaced at once, up to this often within the period; then after growing pauses. There is no
 limit: nobody is above the guardian, and members without a supervisor are the worst that can happen."""
 BACKOFF = Backoff(cap_s=5.0)
-STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
+LOOK_AT_FILES_S = 1.0
 
 
 class Outcome(StrEnum):
@@ -56,16 +67,40 @@ class Report:
 
     changed: Callable[[Changed], None]
     said: Callable[[str], None]
+    reloaded: Callable[[ClusterSpec, Plan], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where the specification comes from, and how to read it again."""
+
+    files: tuple[Path, ...]
+    """A change of any of them is picked up; also that one comes into being."""
+    read: Callable[[], ClusterSpec]
+    """Raises ConfigError if what the files say now cannot be used."""
 
 
 class Guardian:
     """Runs one cluster until SIGTERM or SIGINT; `run` blocks and returns the exit code."""
 
-    def __init__(self, spec: ClusterSpec, *, environ: Mapping[str, str], report: Report) -> None:
-        """Take the cluster to run and the environment that its members inherit."""
+    def __init__(
+        self, spec: ClusterSpec, *, environ: Mapping[str, str], report: Report, source: Source | None = None
+    ) -> None:
+        """Take the cluster to run, the environment that its members inherit, and where changes come from."""
         self._spec = spec
         self._environ = dict(environ)
         self._report = report
+        self._source = source
+        self._files = FileWatch(source.files if source else ())
+        self._look_at = time.monotonic() + LOOK_AT_FILES_S
+        self._service = ServiceManager(environ, spec, self._ping)
+        for name in notify.VARIABLES:
+            self._environ.pop(name, None)
+            # Actors inherit this process's own, and run commands that check members.
+            os.environ.pop(name, None)
+        self._had_terminal = sys.stderr.isatty()
+        self._connection: Connection | None = None
+        self._failed = False
         base_directory = runtime_directory.make_private(runtime_directory.base_directory(environ))
         self._directory = runtime_directory.make_private(base_directory / spec.name)
         self._logs = runtime_directory.make_private(runtime_directory.log_directory(environ, spec.name))
@@ -75,7 +110,7 @@ class Guardian:
         self._root: WatchedProcess | None = None
 
     def run(self) -> int:
-        """Run the cluster; return 0 after an orderly stop, 1 if not everything stopped in time.
+        """Run the cluster; return 0 after an orderly stop, 1 if it ended by itself or not everything stopped in time.
 
         Raises:
             ConflictError: another launcher runs this cluster.
@@ -102,7 +137,7 @@ class Guardian:
             outlives_launcher=any(not agent.is_builtin_balancer for agent in self._spec.agents),
         )
         adopt_orphans()
-        patience_s = EXIT_DEADLINE_S if self._end_leftover() else 0.0
+        patience_s = LEFTOVER_DEADLINE_S if self._end_leftover() else 0.0
         balancer = self._spec.balancer
         if balancer is not None and not _comes_free(balancer.host_name, balancer.port, patience_s):
             raise ConflictError(
@@ -132,7 +167,7 @@ class Guardian:
             lost = [*(at for at in lost if at > now - LOSSES_PERIOD_S), now]
             self._pause(BACKOFF.delay_s(len(lost) - PROMPT_RESTARTS), signals)
         self._report.said("stopped")
-        return 0
+        return 1 if self._failed else 0
 
     def _pause(self, delay_s: float, signals: SignalPipe) -> None:
         ready, _, _ = select.select([signals.fd], [], [], delay_s)
@@ -157,10 +192,12 @@ class Guardian:
         if self._admin is None:
             raise OperationError("the actor system ended while it was starting; its log is in " + str(self._logs))
         connection = Connection(system)
+        self._connection = connection
         try:
             self._start_root(connection)
             outcome = self._attend(signals, connection, port)
         finally:
+            self._connection = None
             (self._directory / runtime_directory.SYSTEM_NAME).unlink(missing_ok=True)
             self._end_system(system, orderly=self._stop_at is not None)
             connection.close()
@@ -186,11 +223,11 @@ class Guardian:
         assert self._admin is not None  # noqa: S101 - set by the caller
         fds = [signals.fd, self._admin.pidfd]
         while True:
-            timeout_s = None if self._stop_at is None else max(0.0, self._stop_at - time.monotonic())
-            match connection.receive(timeout_s, watch_fds=fds):
+            match connection.receive(self._patience_s(), watch_fds=fds):
                 case ReadyFds(fds=ready):
                     if lost := self._lost(ready):
                         self._report.said(f"the {lost} ended unexpectedly: starting the tree again")
+                        self._service.take(readiness.TreeLost(what=lost))
                         return Outcome.LOST
                     self._handle_signals(signals.read(), connection)
                 case Ready(pid=pid):
@@ -199,15 +236,76 @@ class Guardian:
                         return Outcome.LOST
                     fds.append(self._root.pidfd)
                     self._publish(port)
-                case Changed() as change:
-                    self._report.changed(change)
-                case Crashed(reason=reason):
-                    self._report.said(f"the root actor crashed: {reason}")
+                    self._service.take(readiness.Heard())
                 case Stopped():
                     return Outcome.STOPPED
                 case None:
-                    self._report.said("the tree did not stop in time and is killed")
-                    return Outcome.LOST
+                    if self._stop_at is not None and time.monotonic() >= self._stop_at:
+                        self._report.said("the tree did not stop in time and is killed")
+                        return Outcome.LOST
+                    self._tick(connection)
+                case message:
+                    self._heard(message)
+
+    def _heard(self, message: object) -> None:
+        match message:
+            case Changed():
+                self._report.changed(message)
+                self._service.changed(message)
+            case Ending(reason=reason, failed=failed):
+                self._failed = failed
+                self._report.said(reason)
+                self._begin_to_stop(reason)
+            case Reloaded(plan=plan):
+                self._report.reloaded(self._spec, plan)
+                self._service.reloaded(self._spec)
+            case Pong():
+                self._service.take(readiness.Heard())
+            case Crashed(reason=reason):
+                self._report.said(f"the root actor crashed: {reason}")
+
+    # Time
+
+    def _patience_s(self) -> float | None:
+        times = [self._stop_at, self._service.wake_at, self._look_at if self._source else None]
+        due = min((at for at in times if at is not None), default=None)
+        return None if due is None else max(0.0, due - time.monotonic())
+
+    def _tick(self, connection: Connection) -> None:
+        now = time.monotonic()
+        self._service.take(readiness.Woken())
+        if self._source is not None and now >= self._look_at:
+            self._look_at = now + LOOK_AT_FILES_S
+            if self._files.has_changed():
+                self._reload(connection, "the configuration changed")
+
+    def _ping(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(NotRunningError):
+                self._connection.send(self._root_address, Ping())
+
+    def _reload(self, connection: Connection, why: str) -> None:
+        if self._source is None or self._stop_at is not None:
+            return
+        self._service.reloading()
+        try:
+            spec = self._source.read()
+        except (ConfigError, OperationError) as error:
+            self._report.said(f"{why}, and cannot be used; everything goes on as before:\n{error}")
+            self._service.reloaded(self._spec)
+            return
+        if spec.name != self._spec.name:
+            self._report.said(
+                f"{why}; clusterConfig.name cannot change from {self._spec.name!r} to {spec.name!r} while the cluster "
+                "runs: everything goes on as before"
+            )
+            self._service.reloaded(self._spec)
+            return
+        self._report.said(why)
+        # A tree that is lost now starts again from the new specification.
+        self._spec = spec
+        with contextlib.suppress(NotRunningError):
+            connection.send(self._root_address, Reload(spec=spec))
 
     def _publish(self, port: int) -> None:
         runtime_directory.write_system_record(
@@ -223,23 +321,44 @@ class Guardian:
         return None
 
     def _handle_signals(self, numbers: set[signal.Signals], connection: Connection) -> None:
+        if signal.SIGHUP in numbers and not self._lost_terminal():
+            self._reload(connection, "SIGHUP")
         if (stop := self._note_signals(numbers)) is not None:
             # If the root has ended, its pidfd says so next.
             with contextlib.suppress(NotRunningError):
                 connection.send(self._root_address, stop)
 
+    def _lost_terminal(self) -> bool:
+        """Return whether the terminal that the launcher was started from has been closed."""
+        if not self._had_terminal:
+            return False
+        try:
+            os.tcgetpgrp(sys.stderr.fileno())
+        except OSError:
+            return True
+        return False
+
     def _note_signals(self, numbers: set[signal.Signals]) -> Stop | None:
         """Return what the root must be told because of signals; None if nothing."""
         reap_orphans()
         asked = numbers & STOP_SIGNALS
+        if signal.SIGHUP in numbers and self._lost_terminal():
+            asked = asked | {signal.SIGHUP}
         if not asked:
             return None
         again = self._stop_at is not None
-        patience_s = STOP_MARGIN_S + (0.0 if again else self._spec.shutdown_deadline_s)
-        self._stop_at = time.monotonic() + patience_s
         name = min(asked).name
-        self._report.said(f"{name} again: ending members at once" if again else f"{name}: stopping")
+        if again:
+            self._stop_at = time.monotonic() + STOP_MARGIN_S
+            self._report.said(f"{name} again: ending members at once")
+        else:
+            self._report.said(f"{name}: stopping")
+            self._begin_to_stop(f"{name}: stopping")
         return Stop(force=again)
+
+    def _begin_to_stop(self, status: str) -> None:
+        self._stop_at = time.monotonic() + STOP_MARGIN_S + readiness.stopped_within_s(self._spec)
+        self._service.stopping(status)
 
     def _end_system(self, system: ActorSystem, *, orderly: bool) -> None:
         if self._root is not None:

@@ -40,6 +40,7 @@ class Book:
     """A `Discovery` that knows two locations and remembers what it was asked."""
 
     def __init__(self) -> None:
+        self.is_informed = False
         self.asked: list[tuple[str, str, str, int]] = []
         self.entered = threading.Event()
         self.go_on = threading.Event()
@@ -89,6 +90,8 @@ class Running:
         return self._stack.enter_context(grpc.secure_channel(address, credentials))
 
     def discover(self, rpc: str = "DiscoverServices", **request: Any) -> list[Location]:
+        if self.frontend.state is FrontendState.WAITING:
+            self.serve()
         return found(self.channel(), rpc, **request)
 
     def drain(self, grace_s: float) -> None:
@@ -271,9 +274,28 @@ def test__host_of_another_machine__is_refused() -> None:
         Running(host_name="192.0.2.1")
 
 
+def test__request_before_the_first_view__waits_for_it(start: Start) -> None:
+    running = start()
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(found, running.channel(), service_name="Worker")
+        running.serve()
+        assert answer.result(DEADLINE_S) == list(LOCATIONS)
+
+
+def test__request_long_before_the_first_view__is_refused_or_answered_with_what_is_known(start: Start) -> None:
+    running = start()
+    with pytest.raises(grpc.RpcError) as refusal:
+        found(running.channel(), service_name="Worker")
+    assert refusal.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert running.book.asked == []
+    running.book.is_informed = True
+    assert found(running.channel(), service_name="Worker") == list(LOCATIONS)
+
+
 def test__tls__serves_who_trusts_the_certificate_and_nobody_in_plain_text(start: Start, authority: Authority) -> None:
     certificate, key = authority.issue("localhost")
     running = start(certificate=certificate, private_key_file=key)
+    running.serve()
     credentials = grpc.ssl_channel_credentials(root_certificates=authority.root_pem)
     assert found(running.channel(credentials), service_name="Worker") == list(LOCATIONS)
     with pytest.raises(grpc.RpcError) as refusal:
@@ -287,6 +309,7 @@ def test__mutual_tls__needs_a_certificate_of_the_client(
     monkeypatch.setenv("SSL_CERT_FILE", authority.root_file)
     certificate, key = authority.issue("localhost")
     running = start(certificate=certificate, private_key_file=key, enforce_mutual_tls=True)
+    running.serve()
     nameless = grpc.ssl_channel_credentials(root_certificates=authority.root_pem)
     with pytest.raises(grpc.RpcError) as refusal:
         found(running.channel(nameless), service_name="Worker")

@@ -14,7 +14,7 @@ from support.waiting import wait_until
 
 from quaestor_actors.adapters.event_loop import LoopThread
 from quaestor_actors.adapters.health import HealthReport, HealthTarget, HealthTiming, HealthWatch
-from quaestor_actors.core.lifecycle import Health
+from quaestor_actors.core.member import Health
 
 # So long that no interval can pass for a push in a test.
 NEVER_S = 600.0

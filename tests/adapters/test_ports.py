@@ -18,7 +18,7 @@ def test__taken_port__of_either_loopback_address__names_its_holder(address: str)
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.create_server((address, port), family=family):
         assert ports.is_taken("localhost", port)
-        assert ports.holder_of(port).startswith(f"pid {os.getpid()} (")
+        assert ports.holder_of(port).text.startswith(f"pid {os.getpid()} (")
     assert not ports.is_taken("localhost", port)
 
 
@@ -29,4 +29,4 @@ def test__free_port__can_be_bound() -> None:
 
 def test__unknown_host__is_nobody_s_port() -> None:
     assert not ports.is_taken("no such host", 1)
-    assert ports.holder_of(free_port()) == "a process of another user"
+    assert str(ports.holder_of(free_port())) == "a process of another user"

@@ -48,7 +48,8 @@ def test__link_in_the_directory_s_place__is_refused(tmp_path: Path) -> None:
 
 def test__base_directory__by_environment() -> None:
     assert runtime_directory.base_directory({"QUAESTOR_RUNTIME_DIR": "/x", "XDG_RUNTIME_DIR": "/y"}) == Path("/x")
-    assert runtime_directory.base_directory({"XDG_RUNTIME_DIR": "/y"}) == Path("/y/quaestor")
+    expected = "/run/quaestor" if os.geteuid() == 0 else "/y/quaestor"
+    assert runtime_directory.base_directory({"XDG_RUNTIME_DIR": "/y"}) == Path(expected)
     assert runtime_directory.log_directory({"QUAESTOR_LOG_DIR": "/x"}, "demo") == Path("/x/demo")
 
 

@@ -9,7 +9,18 @@ from pathlib import Path
 import pytest
 from support.cluster import QUAESTOR, Cluster, make_cluster
 
-VERBS = ("cluster", "load-balancer", "check", "status", "tree")
+VERBS = (
+    "cluster",
+    "load-balancer",
+    "start",
+    "stop",
+    "restart",
+    "plan",
+    "check",
+    "status",
+    "tree",
+    "install-service",
+)
 
 
 @pytest.fixture
@@ -73,10 +84,10 @@ def test__check__of_a_good_configuration__says_ok(quaestor: Cluster) -> None:
 
 
 def test__check__names_what_is_not_in_effect(quaestor: Cluster) -> None:
-    quaestor.configure(agent_extra="    recyclingIntervalHours: 12\n")
+    quaestor.configure(agent_extra="    clientCertificate: cert.pem\n")
     answer = quaestor.run("check", "-c", str(quaestor.directory))
     assert answer.returncode == 0
-    assert "agents[0].recyclingIntervalHours: not in effect yet: " in answer.stdout
+    assert "agents[0].clientCertificate: not in effect yet: " in answer.stdout
 
 
 @pytest.mark.parametrize("verb", ["check", "cluster"])

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from quaestor_actors.actors.view import ActorView, MemberView, TreeView
+from quaestor_actors.actors.view import ActorView, AgentView, MemberView, TreeView
 from quaestor_actors.cli.render import Shown, age, status_text, tree_json, tree_text
 
 NOW = 1_000_000.0
@@ -43,6 +43,7 @@ def actor(name: str, parent: str | None, **changes: object) -> ActorView:
 SHOWN = Shown(
     tree=TreeView(
         cluster="demo",
+        agents=(AgentView(agent="Worker", phase="running", reason="", waits_for=()),),
         actors=(
             actor("root", None),
             actor("registry", "root"),
@@ -79,7 +80,9 @@ def test__status__as_text() -> None:
 
 def test__status__without_members_and_launcher() -> None:
     empty = Shown(
-        tree=TreeView(cluster="demo", actors=(), members=(), balancer_address=None), launcher_pid=None, now=NOW
+        tree=TreeView(cluster="demo", actors=(), agents=(), members=(), balancer_address=None),
+        launcher_pid=None,
+        now=NOW,
     )
     assert status_text(empty) == (
         "cluster demo: 0/0 members serving\n"

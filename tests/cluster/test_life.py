@@ -72,6 +72,29 @@ def test__killed_actor__is_replaced_and_no_member_notices(running: Cluster, acto
         wait_until(lambda: client.all() == sorted(running.worker_ports), what="both locations")
 
 
+@pytest.mark.parametrize("actor", ["registry", "agent/Worker", "agent/Worker/prober"])
+def test__killed_actor_off_the_answers_way__clients_notice_nothing(running: Cluster, actor: str) -> None:
+    everything = sorted(running.worker_ports)
+    with discovery(running.balancer_port) as client:
+        wait_until(lambda: client.all() == everything, what="both locations")
+        victim = running.actor_pid(actor)
+        os.kill(victim, signal.SIGKILL)
+        # Every answer until long after the successor has told what it has.
+        wait_until(lambda: client.all() != everything or running.actor_is_replaced(actor, victim), what="the successor")
+        for _ in range(200):
+            assert client.all() == everything
+
+
+@pytest.mark.parametrize("actor", ["balancer", "root"])
+def test__killed_actor_on_the_answers_way__the_first_answer_after_it_is_right(running: Cluster, actor: str) -> None:
+    everything = sorted(running.worker_ports)
+    with discovery(running.balancer_port) as client:
+        wait_until(lambda: client.all() == everything, what="both locations")
+        os.kill(running.actor_pid(actor), signal.SIGKILL)
+        wait_until(lambda: client.all_or_nothing() == [], what="the balancer to be gone")
+        assert wait_until(client.all_or_nothing, what="an answer") == everything
+
+
 def test__killed_actor_system__is_replaced_and_no_member_notices(running: Cluster) -> None:
     before = {member["member"]: member["pid"] for member in running.status()["members"]}
     admin = int(next((running.directory / "run").glob("*/admin.pid")).read_text().split()[0])

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quaestor_actors.config import CLUSTER_FILE, LOAD_BALANCER_FILE, load_balancer, load_cluster
-from quaestor_actors.config.schema import AgentKeys, ClusterKeys, LoadBalancerKeys
+from quaestor_actors.config.schema import ClusterKeys, LoadBalancerKeys
+from quaestor_actors.config.schema_agent import AgentKeys
 from quaestor_actors.errors import ConfigError, ConfigFault
 
 SCALARS = st.one_of(
@@ -20,9 +21,17 @@ SCALARS = st.one_of(
     st.floats(),
     st.text(max_size=8),
     st.sampled_from(["LoadBalancer", "Worker", "KeyValueStore", "Kill", "/bin/sh", ".", "{Port}", "no", "\x00"]),
+    st.sampled_from(
+        ["transient", "rest_for_one", "any_significant", "exec", "SIGSTOP", "15", "root", "022", "unlimited"]
+    ),
 )
 VALUES = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=2)
+)
+LIMITS = st.dictionaries(st.sampled_from(["nofile", "NOFILE", "core", "x"]), SCALARS, max_size=3)
+TARGETS = st.sampled_from(["Worker", "worker", "LoadBalancer", "KeyValueStore", "a b", "", "Wrker"])
+DEPENDENCIES = st.lists(TARGETS, max_size=3) | st.dictionaries(
+    TARGETS, st.sampled_from(["started", "SERVING", "completed", "x"]), max_size=3
 )
 PORTS = st.lists(st.integers(-1, 65536), max_size=3)
 
@@ -30,12 +39,36 @@ PORTS = st.lists(st.integers(-1, 65536), max_size=3)
 def mapping_of(names: tuple[str, ...]) -> st.SearchStrategy[object]:
     """Make mappings that have some of the right keys, in any case, and some others."""
     keys = st.sampled_from([*names, *(name.upper() for name in names), "other"])
-    return st.dictionaries(keys, VALUES | PORTS, max_size=6)
+    return st.dictionaries(keys, VALUES | PORTS | LIMITS | DEPENDENCIES, max_size=6)
+
+
+def agent() -> st.SearchStrategy[object]:
+    """Make agents that are mostly right, so that the rules between keys and between agents are reached."""
+    right = {
+        "executablePath": st.just("/bin/sh"),
+        "dependsOn": DEPENDENCIES,
+        "restart": st.sampled_from(["permanent", "Transient", "temporary", 1]),
+        "intensity": st.integers(0, 200_000),
+        "periodSeconds": st.floats(0, 1e6),
+        "backoffInitialSeconds": st.floats(0, 10),
+        "backoffFactor": st.floats(1, 1001),
+        "backoffMaxSeconds": st.floats(0, 10),
+        "backoffJitter": st.floats(0, 1),
+        "processCount": st.integers(0, 3),
+        "significant": st.booleans(),
+        "autoShutdown": st.sampled_from(["never", "any_significant"]),
+        "probe": st.sampled_from(["grpc", "http", "exec", "none"]),
+        "probeCommand": st.sampled_from(["true", "'", "{Port}", ""]),
+        "rlimits": LIMITS,
+        "user": SCALARS,
+        "workingDirectory": SCALARS,
+    }
+    return st.fixed_dictionaries({}, optional=right)
 
 
 AGENTS = st.lists(mapping_of(AgentKeys.names()), max_size=3) | st.dictionaries(
     st.sampled_from(["Worker", "worker", "LoadBalancer", "KeyValueStore", "a b"]),
-    mapping_of(AgentKeys.names()) | st.none(),
+    mapping_of(AgentKeys.names()) | agent() | st.none(),
     max_size=3,
 )
 CLUSTERS = st.fixed_dictionaries(

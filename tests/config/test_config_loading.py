@@ -21,7 +21,8 @@ from quaestor_actors.config import (
     load_balancer,
     load_cluster,
 )
-from quaestor_actors.core.spec import AgentSpec, BalancerSpec, ClusterSpec, ShutdownAction
+from quaestor_actors.core.probe import ProbeKind, ProbeSpec
+from quaestor_actors.core.spec import AgentSpec, BalancerSpec, ClusterSpec, RecyclingSpec, ShutdownAction
 from quaestor_actors.errors import ConfigError
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -128,7 +129,7 @@ Agents:
                 client_certificate="c.pem",
                 service_names=("S", "T"),
                 startup_deadline_s=3.0,
-                recycling_interval_s=5400.0,
+                recycling=RecyclingSpec(interval_s=5400.0),
                 exclude_from_registry=True,
                 shutdown_action=ShutdownAction.KILL,
             ),
@@ -137,7 +138,6 @@ Agents:
     file = tmp_path / CLUSTER_FILE
     assert [str(pending) for pending in result.pending] == [
         f"{file}:12:24: Agents[0].clientcertificate: not in effect yet: no client certificate is presented",
-        f"{file}:15:29: Agents[0].recyclingintervalhours: not in effect yet: members are not replaced for their age",
     ]
 
 
@@ -159,9 +159,10 @@ def test__shutdown_action__nothing_means_none(tmp_path: Path, value: str) -> Non
 
 def test__assume_healthy__from_either_environment(tmp_path: Path) -> None:
     name = "QUAESTOR_ASSUME_PROCESS_ALWAYS_HEALTHY"
-    assert one_agent(tmp_path, "", {name: "True"}).assume_healthy
-    assert one_agent(tmp_path, f"environmentVariables: {{{name}: true}}").assume_healthy
-    assert not one_agent(tmp_path, f"environmentVariables: {{{name}: false}}").assume_healthy
+    unchecked = ProbeSpec(kind=ProbeKind.NONE)
+    assert one_agent(tmp_path, "probe: tcp", {name: "True"}).probe == unchecked
+    assert one_agent(tmp_path, f"environmentVariables: {{{name}: true}}").probe == unchecked
+    assert one_agent(tmp_path, f"environmentVariables: {{{name}: false}}").probe == ProbeSpec()
 
 
 def test__placeholders__and_braces_that_are_none__stay_as_they_are(tmp_path: Path) -> None:

@@ -6,10 +6,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from quaestor_actors.core import lifecycle
-from quaestor_actors.core.lifecycle import Health, Member, MemberState, ProcessId, Rules
+from quaestor_actors.core import lifecycle, member
+from quaestor_actors.core.member import LIVE, Health, Member, MemberState, ProcessId, Rules
 
-RULES = Rules(startup_deadline_s=8, response_timeout_s=5, shutdown_deadline_s=10, startup_retries=4)
+RULES = Rules(shutdown_deadline_s=10, startup_retries=4, drain_s=3, failure_threshold=2)
 AT_REST = {MemberState.PENDING, MemberState.STOPPED, MemberState.FAILED}
 
 
@@ -23,35 +23,44 @@ class MemberMachine(RuleBasedStateMachine):
         self.live: set[int] = set()
         self.registered: set[int] = set()
         self.unanswered: list[int] = []
-        self.wanted = False
 
-    def tell(self, fact: lifecycle.Fact) -> None:
-        self.member, effects = lifecycle.decide(self.member, fact, self.now, RULES)
+    def tell(self, fact: member.Fact) -> None:
+        self.member, effects = lifecycle.decide(self.member, fact, self.now, RULES, 0.5)
         self.perform(effects)
 
-    def perform(self, effects: tuple[lifecycle.Effect, ...]) -> None:
+    def perform(self, effects: tuple[member.Effect | member.Notice, ...]) -> None:
         for effect in effects:
             match effect:
-                case lifecycle.Spawn():
+                case member.Spawn():
                     assert not self.live, "a second process while one lives"
                     self.live.add(effect.incarnation)
                     self.unanswered.append(effect.incarnation)
-                case lifecycle.Register():
+                case member.Register():
                     self.registered.add(effect.incarnation)
-                case lifecycle.Deregister():
+                case member.Deregister():
                     self.registered.discard(effect.incarnation)
                 case _:
                     pass
 
     @rule()
+    def its_turn_comes(self) -> None:
+        self.tell(member.Admitted(fingerprint="f1"))
+
+    @rule()
+    def replaced(self) -> None:
+        self.tell(member.ReplaceRequested(reason="by hand"))
+
+    @rule()
+    def idle(self) -> None:
+        self.tell(member.BecameIdle(incarnation=self.member.incarnation, detail="no request"))
+
+    @rule()
     def start(self) -> None:
-        self.wanted = True
-        self.tell(lifecycle.StartRequested())
+        self.tell(member.StartRequested())
 
     @rule(force=st.booleans())
     def stop(self, force: bool) -> None:  # noqa: FBT001 - hypothesis passes by name
-        self.wanted = False
-        self.tell(lifecycle.StopRequested(force=force))
+        self.tell(member.StopRequested(force=force))
 
     @precondition(lambda self: self.unanswered)
     @rule(works=st.booleans())
@@ -59,20 +68,20 @@ class MemberMachine(RuleBasedStateMachine):
         incarnation = self.unanswered.pop(0)
         if works:
             process = ProcessId(pid=1000 + incarnation, start_ticks=1)
-            self.tell(lifecycle.Spawned(incarnation=incarnation, process=process, port=5161))
+            self.tell(member.Spawned(incarnation=incarnation, process=process, port=5161))
         else:
             self.live.discard(incarnation)
-            self.tell(lifecycle.SpawnFailed(incarnation=incarnation, reason="no such file"))
+            self.tell(member.SpawnFailed(incarnation=incarnation, reason="no such file"))
 
     @precondition(lambda self: self.live and not self.unanswered)
     @rule()
     def process_ends(self) -> None:
         incarnation = self.live.pop()
-        self.tell(lifecycle.ProcessExited(incarnation=incarnation, reason="exited with code 1"))
+        self.tell(member.ProcessExited(incarnation=incarnation, reason="exited with code 1"))
 
     @rule(age=st.integers(min_value=0, max_value=3), health=st.sampled_from(Health))
     def verdict(self, age: int, health: Health) -> None:
-        fact = lifecycle.HealthReported(incarnation=self.member.incarnation - age, health=health, detail="checked")
+        fact = member.HealthReported(incarnation=self.member.incarnation - age, health=health, detail="checked")
         # A prober speaks of a process only after it was started.
         if not self.unanswered or age:
             self.tell(fact)
@@ -81,19 +90,19 @@ class MemberMachine(RuleBasedStateMachine):
     @rule()
     def late_exit_of_an_older_process(self) -> None:
         before = self.member
-        self.tell(lifecycle.ProcessExited(incarnation=self.member.incarnation - 1, reason="late"))
+        self.tell(member.ProcessExited(incarnation=self.member.incarnation - 1, reason="late"))
         assert self.member == before
 
     @rule(seconds=st.sampled_from([0.1, 1.0, 9.0, 40.0]))
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
-        self.tell(lifecycle.DeadlinePassed())
+        self.tell(member.DeadlinePassed())
 
     @precondition(lambda self: not self.unanswered)
     @rule()
     def supervisor_dies_and_is_replaced(self) -> None:
         alive = self.member.process is not None and self.member.incarnation in self.live
-        self.member, effects = lifecycle.resume(self.member, alive=alive, now=self.now, rules=RULES)
+        self.member, effects = lifecycle.resume(self.member, alive=alive, now=self.now, rules=RULES, draw=0.5)
         self.perform(effects)
 
     @invariant()
@@ -102,7 +111,7 @@ class MemberMachine(RuleBasedStateMachine):
 
     @invariant()
     def whatever_waits_has_a_wake_up(self) -> None:
-        waiting = {MemberState.STARTING, MemberState.STOPPING, MemberState.BACKING_OFF, MemberState.DEGRADED}
+        waiting = {*LIVE, MemberState.BACKING_OFF} - {MemberState.SERVING}
         assert (self.member.state not in waiting) or self.member.deadline is not None
 
     @invariant()
@@ -123,13 +132,12 @@ class MemberMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Whatever happened before: asked to stop and left alone, the member comes to rest."""
-        self.wanted = False
-        self.tell(lifecycle.StopRequested())
+        self.tell(member.StopRequested())
         while self.unanswered:
             self.spawn_answers(works=True)
         for _ in range(3):
             self.now += 1000
-            self.tell(lifecycle.DeadlinePassed())
+            self.tell(member.DeadlinePassed())
             if self.live:
                 self.process_ends()
         assert self.member.state in AT_REST

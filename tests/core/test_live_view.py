@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from support.live_view_story import IDLE, Story, registration
 
-from quaestor_actors.core.lifecycle import Health
 from quaestor_actors.core.live_view import (
     Connect,
     Disconnect,
@@ -23,6 +22,7 @@ from quaestor_actors.core.live_view import (
 )
 from quaestor_actors.core.load import LoadReport
 from quaestor_actors.core.location import Registration
+from quaestor_actors.core.member import Health
 
 
 def serving(one: Registration) -> HealthChanged:

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from support.live_view_story import Story, registration
 
-from quaestor_actors.core.lifecycle import Health
 from quaestor_actors.core.live_view import (
     Connect,
     Disconnect,
@@ -26,6 +25,7 @@ from quaestor_actors.core.live_view import (
 )
 from quaestor_actors.core.load import LoadReport
 from quaestor_actors.core.location import Registration
+from quaestor_actors.core.member import Health
 
 
 class AnyEvents(RuleBasedStateMachine):

@@ -6,8 +6,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from quaestor_actors.core import tree
-from quaestor_actors.core.tree import (
+from quaestor_actors.core import actor, tree
+from quaestor_actors.core.actor import (
     ActorState,
     AskToStop,
     ChildCrashed,
@@ -18,12 +18,14 @@ from quaestor_actors.core.tree import (
     ClockAdvanced,
     CreateActor,
     GiveUp,
-    Intensity,
     KillActor,
+    Reconfigured,
+    ReplaceChild,
     StartTree,
     StopTree,
     TellStopped,
 )
+from quaestor_actors.core.restart import Intensity
 
 SPECS = (
     ChildSpec(name="registry", stop_rank=2, stop_deadline_s=5),
@@ -38,9 +40,9 @@ class Story:
     def __init__(self, intensity: Intensity | None = None) -> None:
         self.tree = tree.create(SPECS, intensity)
         self.now = 100.0
-        self.effects: tuple[tree.Effect, ...] = ()
+        self.effects: tuple[actor.Effect, ...] = ()
 
-    def tell(self, event: tree.Event, *, after_s: float = 0.0) -> Story:
+    def tell(self, event: actor.Event, *, after_s: float = 0.0) -> Story:
         self.now += after_s
         self.tree, self.effects = tree.decide(self.tree, event, self.now)
         return self
@@ -188,6 +190,104 @@ def test__crash_told_after_the_end__does_not_keep_the_tree_from_stopping() -> No
     assert story.effects == (AskToStop(name="agent", force=False),)
 
 
+# Other actors than before
+
+
+REGISTRY, AGENT, BALANCER = SPECS
+NEW = ChildSpec(name="agent/New", stop_rank=1, stop_deadline_s=5)
+
+
+def test__reconfigured__added_actor__is_created() -> None:
+    story = Story().running().tell(Reconfigured(specs=(*SPECS, NEW)))
+    assert story.effects == (CreateActor(name=NEW.name, incarnation=1),)
+    assert story.tree.children[NEW.name].reason == "added to the configuration"
+
+
+def test__reconfigured__removed_actor__is_asked_to_stop_and_forgotten() -> None:
+    story = Story().running().tell(Reconfigured(specs=(REGISTRY, BALANCER)))
+    assert story.effects == (AskToStop(name="agent", leaving=True),)
+    story.tell(Reconfigured(specs=(REGISTRY, BALANCER)))
+    assert story.effects == ()
+    assert story.ended("agent").effects == ()
+    assert list(story.tree.children) == ["registry", "balancer"]
+    assert story.tree.restarts == ()
+
+
+def test__reconfigured__removed_actor_that_does_not_stop__is_killed() -> None:
+    story = Story().running().tell(Reconfigured(specs=(REGISTRY, BALANCER))).tell(ClockAdvanced(), after_s=50)
+    assert story.effects == (KillActor(name="agent", incarnation=1),)
+
+
+def test__reconfigured__removed_actor_that_backs_off__is_forgotten_at_once() -> None:
+    story = Story().running().ended("agent").ended("agent").tell(Reconfigured(specs=(REGISTRY, BALANCER)))
+    assert (story.effects, list(story.tree.children)) == ((), ["registry", "balancer"])
+
+
+def test__reconfigured__added_again_while_it_stops__is_replaced() -> None:
+    story = Story().running().tell(Reconfigured(specs=(REGISTRY, BALANCER))).tell(Reconfigured(specs=SPECS))
+    assert story.effects == ()
+    assert story.ended("agent").effects == (CreateActor(name="agent", incarnation=2),)
+    assert story.tree.restarts == ()
+
+
+def test__reconfigured__while_stopping__changes_nothing() -> None:
+    story = Story().running().tell(StopTree())
+    before = story.tree
+    assert story.tell(Reconfigured(specs=(*SPECS, NEW))).tree == before
+
+
+def test__replace__running__is_asked_and_followed_at_once() -> None:
+    story = Story().running().tell(ReplaceChild(name="agent", reason="another balancer"))
+    assert story.effects == (AskToStop(name="agent"),)
+    story.tell(ChildStopped(name="agent", incarnation=1)).ended("agent")
+    assert story.effects == (CreateActor(name="agent", incarnation=2),)
+    child = story.tree.children["agent"]
+    assert (child.reason, child.failures, story.tree.restarts) == ("another balancer", 0, ())
+
+
+def test__replace__told_twice__is_not_killed() -> None:
+    story = Story().running()
+    for _ in range(2):
+        story.tell(ReplaceChild(name="agent", reason="another balancer"))
+    assert story.effects == ()
+
+
+def test__replace__starting__is_killed_since_it_has_an_older_first_message() -> None:
+    story = Story().tell(StartTree()).tell(ReplaceChild(name="agent", reason="another balancer"))
+    assert story.effects == (KillActor(name="agent", incarnation=1),)
+    assert story.ended("agent").effects == (CreateActor(name="agent", incarnation=2),)
+
+
+def test__replace__starting_and_ready_before_its_end__is_not_forgotten() -> None:
+    story = Story().tell(StartTree()).tell(ReplaceChild(name="agent", reason="another balancer")).ready("agent")
+    assert tree.next_deadline(story.tree) is not None
+    story.tell(ClockAdvanced(), after_s=tree.EXIT_DEADLINE_S)
+    assert KillActor(name="agent", incarnation=1) in story.effects
+
+
+def test__replace__backing_off__is_created_at_once() -> None:
+    story = Story().running().ended("agent").ended("agent").tell(ReplaceChild(name="agent", reason="new plan"))
+    assert story.effects == (CreateActor(name="agent", incarnation=3),)
+
+
+def test__replace__stranger_leaving_stopping_or_given_up__changes_nothing() -> None:
+    stories = [
+        Story().running(),
+        Story().running().tell(StopTree()),
+        Story(Intensity(limit=0, period_s=9)).running().ended("agent"),
+    ]
+    for story, name in zip(stories, ("stranger", "agent", "agent"), strict=True):
+        before = story.tree
+        assert story.tell(ReplaceChild(name=name, reason="x")).tree == before
+        assert story.effects == ()
+
+
+def test__stop__while_an_actor_is_replaced__nothing_follows_it() -> None:
+    story = Story().running().tell(ReplaceChild(name="balancer", reason="new plan")).tell(StopTree())
+    assert story.effects == ()
+    assert story.ended("balancer").effects == (AskToStop(name="agent"),)
+
+
 class TreeMachine(RuleBasedStateMachine):
     """The world around a supervisor: actors that are alive by incarnation, and a clock."""
 
@@ -198,7 +298,7 @@ class TreeMachine(RuleBasedStateMachine):
         self.told_stopped = 0
         self.tell(StartTree())
 
-    def tell(self, event: tree.Event) -> None:
+    def tell(self, event: actor.Event) -> None:
         self.story.tell(event)
         for effect in self.story.effects:
             match effect:
@@ -213,7 +313,16 @@ class TreeMachine(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from([spec.name for spec in SPECS]), back=st.integers(0, 1))
     def ready(self, name: str, back: int) -> None:
-        self.tell(ChildReady(name=name, incarnation=self.story.tree.children[name].incarnation - back, pid=1))
+        if child := self.story.tree.children.get(name):
+            self.tell(ChildReady(name=name, incarnation=child.incarnation - back, pid=1))
+
+    @rule(specs=st.sampled_from([SPECS, SPECS[:2], SPECS[1:], (*SPECS, NEW)]))
+    def reconfigured(self, specs: tuple[ChildSpec, ...]) -> None:
+        self.tell(Reconfigured(specs=specs))
+
+    @rule(name=st.sampled_from([spec.name for spec in SPECS]))
+    def replaced(self, name: str) -> None:
+        self.tell(ReplaceChild(name=name, reason="new plan"))
 
     @precondition(lambda self: self.alive)
     @rule(data=st.data(), crash=st.sampled_from(["none", "told before the end", "told after the end"]))

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import dedent, indent
 from typing import Any
 
 import psutil
@@ -71,6 +72,13 @@ agents:
         )
         self.configure_balancer()
 
+    def write(self, agents: str, *, cluster_extra: str = "") -> None:
+        """Write a configuration of the test's own agents, without a balancer."""
+        text = f"clusterConfig:\n  name: {self.name}\n{indent(dedent(cluster_extra), '  ')}\nagents:\n{dedent(agents)}"
+        replacement = self.directory / "new.yml"
+        replacement.write_text(text)
+        replacement.rename(self.directory / "quaestor.cluster.config.yml")
+
     def configure_balancer(self) -> None:
         """Write the balancer's file, with the workers as its own registry."""
         (self.directory / "quaestor.loadbalancer.config.yml").write_text(
@@ -125,6 +133,33 @@ agents:
     def actor_pid(self, name: str) -> int:
         """Return the pid of one actor of the status."""
         return int(next(actor["pid"] for actor in self.status()["actors"] if actor["name"] == name))
+
+    def wait_for_member(self, name: str, state: str) -> dict[str, Any]:
+        """Wait until a member is in a state, and return it."""
+
+        def found() -> dict[str, Any] | None:
+            member = self.member(name)
+            return member if member["state"] == state else None
+
+        return wait_until(found, timeout_s=START_TIMEOUT_S, what=f"{name} to be {state}") or {}
+
+    def wait_for_end(self) -> int:
+        """Wait until the launcher ends by itself, and return its exit code."""
+        assert self.launcher is not None
+        return self.launcher.wait(STOP_TIMEOUT_S)
+
+    def told(self, who: str) -> list[str]:
+        """Return what the launcher has told about one member or agent, without the times."""
+        lines = (line.partition(" ")[2] for line in self.output.splitlines())
+        return [line.removeprefix(who).strip() for line in lines if line.split()[:1] == [who]]
+
+    def actor_is_replaced(self, name: str, former: int) -> bool:
+        """Return whether an actor runs under another pid than its former one."""
+        answer = self.run("status", "-o", "json")
+        if answer.returncode != 0:
+            return False
+        actors = json.loads(answer.stdout)["actors"]
+        return any(each["name"] == name and each["state"] == "running" and each["pid"] != former for each in actors)
 
     def processes(self) -> list[psutil.Process]:
         """Return the launcher, every actor and every member."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from quaestor_actors.core.lifecycle import Health
 from quaestor_actors.core.live_view import (
     Effect,
     Event,
@@ -17,6 +16,7 @@ from quaestor_actors.core.live_view import (
 )
 from quaestor_actors.core.load import LoadReport
 from quaestor_actors.core.location import Location, Registration
+from quaestor_actors.core.member import Health
 from quaestor_actors.core.ranking import LeastLoaded
 
 RANKING = LeastLoaded(recently_used_timeout_s=5.0)

@@ -24,9 +24,9 @@ class SampleWorker:
 
 
 @contextmanager
-def run_worker(*extra: str, **environment: str) -> Iterator[SampleWorker]:
+def run_worker(*extra: str, port: int | None = None, **environment: str) -> Iterator[SampleWorker]:
     """Run the sample worker, with more arguments and environment, until the block ends."""
-    port = free_port()
+    port = free_port() if port is None else port
     command = [sys.executable, str(WORKER), "Worker", str(port), *extra]
     full = {**os.environ, **environment}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=full) as process:

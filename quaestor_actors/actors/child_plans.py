@@ -1,0 +1,118 @@
+"""How the root makes each of its children, from the specification that is in force when it does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from quaestor_actors.actors.agent import AgentSupervisor
+from quaestor_actors.actors.agent_messages import AgentPlan, StartAgent
+from quaestor_actors.actors.balancer import BalancerActor, StartBalancer
+from quaestor_actors.actors.base import Identity, TreeActor
+from quaestor_actors.actors.children import ChildPlan
+from quaestor_actors.actors.registry import RegistryActor, StartRegistry
+from quaestor_actors.actors.root_messages import StartRoot
+from quaestor_actors.core import cluster
+from quaestor_actors.core.actor import ChildSpec
+from quaestor_actors.core.location import Location, Registration
+from quaestor_actors.core.rules import rules_of
+from quaestor_actors.core.spec import LOAD_BALANCER, AgentSpec, ClusterSpec
+
+REGISTRY = "registry"
+BALANCER = "balancer"
+STOP_MARGIN_S = 5.0
+"""What an actor may need beyond its members' own deadlines to stop."""
+
+
+def agent_name(agent_type: str) -> str:
+    """Return the name of the actor that supervises an agent."""
+    return f"agent/{agent_type}"
+
+
+class ChildPlans:
+    """The plans of all children of one root; `spec` may be replaced at any time."""
+
+    def __init__(self, start: StartRoot, is_open: Callable[[str], bool]) -> None:
+        """Take what the root was started with, and whom to ask whether an agent's members may start."""
+        self.spec: ClusterSpec = start.spec
+        self._start = start
+        self._is_open = is_open
+        self.given: dict[str, AgentPlan] = {}
+        """What each agent supervisor was told at its start."""
+
+    @property
+    def agents(self) -> dict[str, AgentSpec]:
+        """The agents that have a supervisor, by its name."""
+        agents = (agent for agent in self.spec.agents if not agent.is_builtin_balancer)
+        return {agent_name(agent.agent_type): agent for agent in agents}
+
+    def all(self) -> list[ChildPlan]:
+        """Return a plan for each child, in the order in which they are created."""
+        # Those that others depend on stop after them, the registry last: every stop is a deregistration.
+        ranks = {name: rank + 1 for name, rank in cluster.stop_ranks(self.spec.agents).items()}
+        awaited = {name for agent in self.spec.agents for name, _ in agent.depends_on}
+        plans = [self._registry(rank=max(ranks.values(), default=0) + 1)]
+        plans += [self._agent(name, agent, rank=ranks[agent.agent_type]) for name, agent in self.agents.items()]
+        if self.spec.balancer is not None:
+            rank = ranks[LOAD_BALANCER] if LOAD_BALANCER in awaited else 0
+            plans.append(self._plan(BALANCER, BalancerActor, rank=rank, first=self._first_message_of_balancer))
+        return plans
+
+    def agent_plan(self, name: str) -> AgentPlan:
+        """Return what the supervisor of that name is to keep."""
+        agent = self.agents[name]
+        rules = rules_of(agent, self.spec, processors=os.cpu_count() or 1)
+        return AgentPlan(spec=agent, rules=rules, heartbeat_interval_s=self.spec.heartbeat_interval_s)
+
+    def static_registrations(self) -> tuple[Registration, ...]:
+        """Return what somebody else runs and the registry holds for as long as the cluster runs."""
+        return tuple(
+            Registration(
+                location=Location(service_name=name, host_name=agent.host_name, port=port, use_tls=agent.use_tls)
+            )
+            for agent in self.spec.static_agents
+            for name in agent.service_names or (agent.agent_type,)
+            for port in agent.ports
+        )
+
+    def _plan(
+        self, name: str, actor_class: type[TreeActor], *, rank: int, first: Callable[[int], Any], stop_s: float = 0.0
+    ) -> ChildPlan:
+        spec = ChildSpec(name=name, stop_rank=rank, stop_deadline_s=stop_s + STOP_MARGIN_S)
+        return ChildPlan(spec=spec, actor_class=actor_class, first_message=first)
+
+    def _identity(self, name: str, incarnation: int) -> Identity:
+        return Identity(cluster=self.spec.name, name=name, incarnation=incarnation, log_level=self.spec.log_level)
+
+    def _registry(self, *, rank: int) -> ChildPlan:
+        def first(incarnation: int) -> StartRegistry:
+            return StartRegistry(
+                identity=self._identity(REGISTRY, incarnation),
+                awaited=frozenset(agent.agent_type for agent in self.agents.values()),
+                static=self.static_registrations(),
+            )
+
+        return self._plan(REGISTRY, RegistryActor, rank=rank, first=first)
+
+    def _first_message_of_balancer(self, incarnation: int) -> StartBalancer:
+        if self.spec.balancer is None:
+            raise RuntimeError("a balancer is created only where one is configured")
+        return StartBalancer(identity=self._identity(BALANCER, incarnation), spec=self.spec.balancer)
+
+    def _agent(self, name: str, agent: AgentSpec, *, rank: int) -> ChildPlan:
+        def first(incarnation: int) -> StartAgent:
+            self.given[name] = self.agent_plan(name)
+            return StartAgent(
+                identity=self._identity(name, incarnation),
+                plan=self.given[name],
+                environment=self._start.environment,
+                state_path=self._start.state_directory / f"{agent.agent_type}.json",
+                log_directory=self._start.log_directory,
+                gate_open=self._is_open(agent.agent_type),
+                fresh=incarnation == 1 and self._start.identity.incarnation == 1,
+            )
+
+        rules = rules_of(agent, self.spec, processors=1)
+        stop_s = rules.drain_s + rules.shutdown_deadline_s
+        return self._plan(name, AgentSupervisor, rank=rank, first=first, stop_s=stop_s)

@@ -1,0 +1,199 @@
+"""An agent supervisor's hands on the processes of its members: start, find, watch, signal, measure, rotate output."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from quaestor_actors.actors.base import TreeActor
+from quaestor_actors.adapters import member_log, ports, processes
+from quaestor_actors.adapters.member_log import LogRotationError
+from quaestor_actors.adapters.processes import WatchedProcess
+from quaestor_actors.core.adoption import FoundProcess
+from quaestor_actors.core.member import (
+    Fact,
+    Found,
+    Member,
+    MemoryMeasured,
+    ProcessExited,
+    ProcessId,
+    Spawn,
+    Spawned,
+    SpawnFailed,
+)
+from quaestor_actors.core.probe import ProbeKind
+from quaestor_actors.core.spec import AgentSpec
+from quaestor_actors.errors import SpawnError
+
+ExitHandler = Callable[[str, ProcessExited], None]
+
+
+class MemberProcesses:
+    """The live processes of one agent's members, by member id."""
+
+    def __init__(
+        self,
+        owner: TreeActor,
+        *,
+        spec: AgentSpec,
+        environment: Mapping[str, str],
+        log_directory: Path,
+        tag: str,
+        on_exit: ExitHandler,
+    ) -> None:
+        """Know of no process yet.
+
+        Args:
+            owner: in whose watch the processes' descriptors are.
+            spec: what is started; `spec` may be replaced at any time.
+            environment: what members inherit.
+            log_directory: where their output goes.
+            tag: names this agent among all agents of the machine, in its members' environment.
+            on_exit: told of every end.
+        """
+        self.spec = spec
+        self._owner = owner
+        self._environment = environment
+        self._logs = log_directory
+        self._agent_tag = tag
+        self._on_exit = on_exit
+        self._processes: dict[str, WatchedProcess] = {}
+        self._output_starts: dict[str, int] = {}
+        self._complained: set[str] = set()
+
+    def __contains__(self, member_id: str) -> bool:
+        """Return whether a live process of the member is known."""
+        return member_id in self._processes
+
+    # Starting and finding
+
+    def spawn(self, effect: Spawn) -> Fact:
+        """Start a member's process, unless somebody holds its port."""
+        number = int(effect.member_id.rpartition("/")[2])
+        port = self.spec.ports[number - 1] if self.spec.ports else ports.free_port(self.spec.host_name)
+        if ports.is_taken(self.spec.host_name, port):
+            return self._taken(effect, port)
+        log_path = self._log_path(effect.member_id)
+        self._output_starts[effect.member_id] = member_log.size(log_path)
+        try:
+            watched = processes.spawn(
+                self.spec,
+                member=f"{self._agent_tag} {effect.member_id} {effect.incarnation} {port}",
+                port=port,
+                environment=self._environment,
+                log_path=log_path,
+            )
+        except SpawnError as error:
+            return SpawnFailed(incarnation=effect.incarnation, reason=str(error))
+        self._watch(effect.member_id, effect.incarnation, watched)
+        return Spawned(incarnation=effect.incarnation, process=watched.process, port=port)
+
+    def _taken(self, effect: Spawn, port: int) -> Fact:
+        holder = ports.holder_of(port)
+        if self.spec.probe.kind is ProbeKind.NONE:
+            return SpawnFailed(incarnation=effect.incarnation, reason=f"port {port} is taken by {holder.text}")
+        found = None if holder.pid is None else processes.watch_pid(holder.pid)
+        if found is not None and processes.is_tagged(found.process, f"{self._agent_tag} {effect.member_id} "):
+            # Ours all the same: left behind by a cluster whose notes are lost.
+            self._watch(effect.member_id, effect.incarnation, found)
+            return Spawned(incarnation=effect.incarnation, process=found.process, port=port)
+        if found is not None:
+            self._watch(effect.member_id, effect.incarnation, found, is_foreign=True)
+        return Found(
+            incarnation=effect.incarnation,
+            process=None if found is None else found.process,
+            port=port,
+            holder=holder.text,
+        )
+
+    def adopt(self, member: Member) -> bool:
+        """Watch the recorded process of a member; return whether it still runs."""
+        watched = processes.watch(member.process) if member.process else None
+        if watched is not None:
+            self._watch(member.member_id, member.incarnation, watched, is_foreign=member.foreign)
+        return watched is not None
+
+    def find_all(self) -> list[FoundProcess]:
+        """Return every live process that says it is a member of this agent."""
+        found = []
+        for process, tag in processes.find_tagged(f"{self._agent_tag} ").items():
+            # The agent's name may hold spaces.
+            member_id, incarnation, port = tag.rsplit(" ", 2)
+            found.append(
+                FoundProcess(member_id=member_id, incarnation=int(incarnation), port=int(port), process=process)
+            )
+        return found
+
+    def end_stray(self, stray: FoundProcess) -> None:
+        """Kill a process that its member does not go on with."""
+        watched = processes.watch(stray.process)
+        if watched is not None:
+            self._owner.log.warning("%s has a second process, %s: killed", stray.member_id, stray.process)
+            processes.signal_group(watched, signal.SIGKILL)
+            processes.forget(watched)
+
+    def _log_path(self, member_id: str) -> Path:
+        return self._logs / f"{member_id.replace('/', '-')}.log"
+
+    # Watching and ending
+
+    def _watch(self, member_id: str, incarnation: int, watched: WatchedProcess, *, is_foreign: bool = False) -> None:
+        self.let_go(member_id)
+        self._processes[member_id] = watched
+        handler = self._foreign_exited if is_foreign else self._exited
+        self._owner.watch(watched.pidfd, lambda: handler(member_id, incarnation))
+
+    def _exited(self, member_id: str, incarnation: int) -> None:
+        watched = self._processes.pop(member_id)
+        self._owner.unwatch(watched.pidfd)
+        ending = processes.reap(watched)
+        since = self._output_starts.get(member_id, 0)
+        output = "" if ending.normal else member_log.last_lines(self._log_path(member_id), since=since)
+        fact = ProcessExited(incarnation=incarnation, reason=ending.reason, normal=ending.normal, output=output)
+        self._on_exit(member_id, fact)
+
+    def _foreign_exited(self, member_id: str, incarnation: int) -> None:
+        # What is left of its group is nobody's business here.
+        self.let_go(member_id)
+        self._on_exit(member_id, ProcessExited(incarnation=incarnation, reason="the process that was taken over ended"))
+
+    def let_go(self, member_id: str) -> None:
+        """Watch a member's process no longer; it goes on."""
+        if watched := self._processes.pop(member_id, None):
+            self._owner.unwatch(watched.pidfd)
+            processes.forget(watched)
+
+    def signal(self, member_id: str, process: ProcessId, number: signal.Signals) -> None:
+        """Send a signal to the process group of a member, if that process still lives."""
+        watched = self._processes.get(member_id)
+        if watched is not None and watched.process == process:
+            processes.signal_group(watched, number)
+
+    # From time to time
+
+    def measure(self, members: Mapping[str, Member]) -> list[tuple[str, MemoryMeasured]]:
+        """Return the memory of every member that has a process of ours."""
+        measured = []
+        for name, watched in self._processes.items():
+            used = processes.rss_bytes(watched.process.pid)
+            if used is not None and name in members:
+                fact = MemoryMeasured(incarnation=members[name].incarnation, resident_bytes=used)
+                measured.append((name, fact))
+        return measured
+
+    def rotate_output(self) -> None:
+        """Rotate what has grown too large; a file that cannot be rotated is complained about once."""
+        output = self.spec.output
+        if output.max_bytes <= 0:
+            return
+        for name in self._processes:
+            path = self._log_path(name)
+            try:
+                if member_log.rotate(path, max_bytes=output.max_bytes, files=output.files):
+                    self._output_starts[name] = 0
+                self._complained.discard(name)
+            except LogRotationError as error:
+                if name not in self._complained:
+                    self._complained.add(name)
+                    self._owner.log.warning("%s", error)

@@ -1,0 +1,117 @@
+"""What the root says to whoever launched the cluster, and to operators."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from quaestor_actors.actors.agent_messages import Command
+from quaestor_actors.actors.base import Identity
+from quaestor_actors.actors.view import ActorView, AgentView, LocationView, MemberView, TreeView
+from quaestor_actors.core.plan import Plan
+from quaestor_actors.core.spec import ClusterSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartRoot:
+    """From the launcher: run this cluster, and keep me informed."""
+
+    identity: Identity
+    spec: ClusterSpec
+    environment: tuple[tuple[str, str], ...] = field(repr=False)
+    state_directory: Path
+    log_directory: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changed:
+    """To the launcher: what people may want to see of a change."""
+
+    members: tuple[MemberView, ...] = ()
+    gone: tuple[str, ...] = ()
+    agents: tuple[AgentView, ...] = ()
+    actors: tuple[ActorView, ...] = ()
+    locations: tuple[LocationView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """To the launcher: the cluster ends by itself; Stopped follows."""
+
+    reason: str
+    failed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reload:
+    """From the launcher: run this from now on."""
+
+    spec: ClusterSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reloaded:
+    """To the launcher: what the new specification changes."""
+
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """From the launcher: give a sign of life."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """To the launcher: the root handles its messages."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusRequest:
+    """From anybody with the cookie: show the tree."""
+
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusReply:
+    """The answer to one StatusRequest."""
+
+    request_id: str
+    tree: TreeView
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanRequest:
+    """From anybody with the cookie: say what this specification would change."""
+
+    request_id: str
+    spec: ClusterSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanReply:
+    """The answer to one PlanRequest."""
+
+    request_id: str
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandRequest:
+    """From an operator: start, stop or restart the members that the selectors name."""
+
+    request_id: str
+    command: Command
+    selectors: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandReply:
+    """The answer to one CommandRequest."""
+
+    request_id: str
+    members: tuple[str, ...]
+    """Whom the command was passed on to."""
+    unknown: tuple[str, ...]
+    """Selectors that name nobody; if there is one, nothing was done."""

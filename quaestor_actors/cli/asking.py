@@ -1,0 +1,90 @@
+"""Asking the root actor of a running cluster; nothing is started by it."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from quaestor_actors.adapters import runtime_directory
+from quaestor_actors.errors import NotRunningError, OperationError
+from quaestor_actors.system import cookie, transport
+from quaestor_actors.system.base import attach
+from quaestor_actors.system.connection import Connection
+
+ANSWER_TIMEOUT_S = 3.0
+
+Reply = TypeVar("Reply")
+
+cluster_option = click.option("--cluster", "name", metavar="NAME", help="Which cluster, where more than one runs here.")
+
+
+def find_cluster(base: Path, name: str | None) -> Path:
+    """Return the runtime directory of the running cluster that is meant.
+
+    Raises:
+        NotRunningError: none runs, or not the named one.
+        OperationError: more than one runs, and none was named.
+    """
+    running = sorted(
+        directory
+        for directory in (base.iterdir() if base.is_dir() else ())
+        if directory.is_dir() and runtime_directory.is_running(directory)
+    )
+    if name is not None:
+        running = [directory for directory in running if directory.name == name]
+    if not running:
+        what = "no cluster is running" if name is None else f"no cluster {name!r} is running"
+        raise NotRunningError(f"{what} here (looked in {base}); start one with: quaestor cluster")
+    if len(running) > 1:
+        names = ", ".join(directory.name for directory in running)
+        raise OperationError(f"several clusters run here: {names}; name one with --cluster")
+    return running[0]
+
+
+def ask_root(directory: Path, request: Callable[[str], Any], reply_type: type[Reply]) -> Reply:
+    """Send the root actor of a running cluster a request and return its reply.
+
+    Args:
+        directory: the cluster's runtime directory.
+        request: makes the request for a given id.
+        reply_type: of the reply, which has the same id.
+
+    Raises:
+        NotRunningError: it has ended, or does not answer.
+    """
+    record = runtime_directory.read_system_record(directory)
+    if record is None:
+        raise NotRunningError(f"the cluster {directory.name!r} has just ended")
+    transport.configure(cookie=cookie.load_cookie(directory / "cookie"))
+    request_id = uuid.uuid4().hex
+    connection = Connection(attach(record.admin_port))
+    try:
+        reply = connection.ask(
+            connection.address_of(record.root_address),
+            request(request_id),
+            timeout_s=ANSWER_TIMEOUT_S,
+            match=lambda message: isinstance(message, reply_type) and getattr(message, "request_id", "") == request_id,
+        )
+    finally:
+        connection.close()
+    if not isinstance(reply, reply_type):
+        raise NotRunningError(
+            f"the cluster {directory.name!r} does not answer within {ANSWER_TIMEOUT_S:g} s; its log is in "
+            f"{runtime_directory.log_directory(os.environ, directory.name)}"
+        )
+    return reply
+
+
+def running_cluster(name: str | None) -> Path:
+    """Return the runtime directory of the running cluster that is meant, of this user.
+
+    Raises:
+        NotRunningError: none runs, or not the named one.
+        OperationError: more than one runs, and none was named.
+    """
+    return find_cluster(runtime_directory.base_directory(os.environ), name)

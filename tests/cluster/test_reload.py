@@ -1,0 +1,136 @@
+"""A changed configuration: checked whole, shown as a plan, and only what changed is touched."""
+
+from __future__ import annotations
+
+import signal
+
+from support.cluster import Cluster
+from support.waiting import wait_until
+
+AGENT = """
+  - agentType: {name}
+    executablePath: /bin/sleep
+    commandLineArguments: "{seconds}"
+    processCount: {count}
+    probe: none
+    clusterShutdownAction: Kill
+    {extra}
+"""
+
+
+def agent(name: str, *, seconds: int = 100000, count: int = 1, extra: str = "") -> str:
+    return AGENT.format(name=name, seconds=seconds, count=count, extra=extra)
+
+
+def pids(cluster: Cluster) -> dict[str, int]:
+    return {member["member"]: member["pid"] for member in cluster.status()["members"]}
+
+
+def reload(cluster: Cluster) -> None:
+    assert cluster.launcher is not None
+    cluster.launcher.send_signal(signal.SIGHUP)
+
+
+def test__changed_file__touches_only_what_changed(cluster: Cluster) -> None:
+    cluster.write(agent("A") + agent("B", count=2) + agent("Gone"))
+    cluster.launch()
+    before = pids(cluster)
+    cluster.write(agent("A") + agent("B", count=2, seconds=200000) + agent("New"))
+    planned = cluster.run("plan", "-c", str(cluster.directory))
+    assert planned.returncode == 0
+    assert planned.stdout.splitlines() == [
+        "replace  B/1: arguments changed",
+        "replace  B/2: arguments changed",
+        "stop     Gone: 1 member, no longer configured",
+        "start    New: 1 member, added",
+    ]
+    # The file is noticed by itself.
+    cluster.wait_for_output("the configuration changed")
+    wait_until(lambda: set(pids(cluster)) == {"A/1", "B/1", "B/2", "New/1"}, what="the new members")
+    cluster.wait_for_member("New/1", "serving")
+    after = wait_until(
+        lambda: (now := pids(cluster))["B/2"] not in {None, before["B/2"]} and now, what="B to be replaced"
+    )
+    assert after["A/1"] == before["A/1"]
+    assert after["B/1"] != before["B/1"]
+    again = cluster.run("plan", "-c", str(cluster.directory))
+    assert again.stdout == ""
+    assert "nothing would change" in again.stderr
+    assert cluster.stop() == 0
+    assert not cluster.relatives()
+
+
+def test__scaling__leaves_the_others_alone(cluster: Cluster) -> None:
+    cluster.write(agent("A", count=2))
+    cluster.launch()
+    before = pids(cluster)
+    cluster.write(agent("A", count=4))
+    reload(cluster)
+    cluster.wait_for_member("A/4", "serving")
+    assert {name: pid for name, pid in pids(cluster).items() if name in before} == before
+    cluster.write(agent("A", count=1))
+    reload(cluster)
+    wait_until(lambda: pids(cluster) == {"A/1": before["A/1"]}, what="the surplus to go")
+
+
+def test__bad_file__is_reported_and_the_old_one_stays(cluster: Cluster) -> None:
+    cluster.write(agent("A"))
+    cluster.launch()
+    before = pids(cluster)
+    cluster.write(agent("A", extra="processCuont: 3"))
+    reload(cluster)
+    cluster.wait_for_output("unknown key (did you mean processCount?)")
+    assert "everything goes on as before" in cluster.output
+    assert cluster.run("plan", "-c", str(cluster.directory)).returncode == 2
+    cluster.write(agent("A", count=2))
+    reload(cluster)
+    cluster.wait_for_member("A/2", "serving")
+    assert pids(cluster)["A/1"] == before["A/1"]
+
+
+def test__probe_and_log_level__change_without_a_restart(cluster: Cluster) -> None:
+    cluster.write(agent("A"))
+    cluster.launch()
+    before = pids(cluster)
+    probed = (
+        agent("A")
+        .replace("probe: none", 'probe: exec\n    probeCommand: "test ! -e {0}/ill"')
+        .replace("{0}", str(cluster.directory))
+    )
+    cluster.write(
+        probed.replace("clusterShutdown", "probeIntervalSeconds: 0.1\n    clusterShutdown"),
+        cluster_extra="logLevel: debug",
+    )
+    reload(cluster)
+    cluster.wait_for_output("change   A: probe")
+    wait_until(lambda: any(a["name"] == "agent/A/prober" for a in cluster.status()["actors"]), what="the prober")
+    assert pids(cluster) == before
+    (cluster.directory / "ill").touch()
+    cluster.wait_for_output("A/1          stopping     unhealthy")
+
+
+def test__configuration_fixed_while_stopped__is_applied_to_adopted_members(cluster: Cluster) -> None:
+    stays = agent("A").replace("Kill", "None")
+    cluster.write(stays)
+    cluster.launch()
+    before = pids(cluster)
+    assert cluster.stop() == 0
+    cluster.write(stays.replace("100000", "200000"))
+    cluster.launch()
+    wait_until(lambda: pids(cluster)["A/1"] not in {None, before["A/1"]}, what="the outdated member to be replaced")
+    cluster.write(stays.replace("100000", "200000").replace("None", "Kill"))
+    reload(cluster)
+    cluster.wait_for_output("change   A: ")
+    assert cluster.stop() == 0
+
+
+def test__changed_balancer_port__moves_the_balancer_and_no_member(cluster: Cluster) -> None:
+    cluster.launch()
+    before = pids(cluster)
+    cluster.balancer_port += 1
+    cluster.configure_balancer()
+    cluster.wait_for_output("replace  balancer: port changed")
+    wait_until(
+        lambda: cluster.status()["balancer_address"] == f"127.0.0.1:{cluster.balancer_port}", what="the new port"
+    )
+    assert pids(cluster) == before

@@ -1,0 +1,17 @@
+"""Every key is in the reference, and the reference names no key that there is not."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from quaestor_actors.config.schema import ClusterKeys, LoadBalancerKeys
+from quaestor_actors.config.schema_agent import AgentKeys
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "configuration.md"
+
+
+def test__reference__lists_exactly_the_keys_that_there_are() -> None:
+    rows = [line.split("|")[1] for line in REFERENCE.read_text().splitlines() if line.startswith("| `")]
+    listed = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert listed == {*ClusterKeys.names(), *AgentKeys.names(), *LoadBalancerKeys.names()}

@@ -1,0 +1,126 @@
+"""What a new specification would change, before anything is touched."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from quaestor_actors.core import plan
+from quaestor_actors.core.plan import Action, Plan
+from quaestor_actors.core.rules import fingerprints
+from quaestor_actors.core.spec import AgentSpec, BalancerSpec, ClusterSpec, RecyclingSpec
+
+WORKER = AgentSpec(agent_type="Worker", executable="/bin/worker", process_count=2, ports=(5161, 5162))
+STORE = AgentSpec(agent_type="Store", executable="/bin/store")
+OLD = ClusterSpec(name="demo", agents=(WORKER, STORE), balancer=BalancerSpec())
+
+
+def with_worker(worker: AgentSpec) -> ClusterSpec:
+    return replace(OLD, agents=(worker, STORE))
+
+
+def actions(new: ClusterSpec, old: ClusterSpec = OLD) -> list[tuple[str, str]]:
+    return [(action.verb, action.subject) for action in plan.diff(old, new).actions]
+
+
+def test__diff__nothing_changed__is_empty() -> None:
+    assert plan.diff(OLD, replace(OLD)) == Plan()
+
+
+def test__diff__another_name__is_refused_with_both_names() -> None:
+    refused = plan.diff(OLD, replace(OLD, name="other"))
+    assert refused.actions == ()
+    assert refused.refusal == "the cluster is called 'demo', and its name cannot change to 'other' while it runs"
+
+
+def test__diff__agent_added__starts() -> None:
+    new = AgentSpec(agent_type="Cache", executable="/bin/cache", process_count=3)
+    (action,) = plan.diff(OLD, replace(OLD, agents=(*OLD.agents, new))).actions
+    assert action == Action(subject="Cache", verb="start", detail="3 members, added")
+
+
+def test__diff__agent_removed__stops() -> None:
+    (action,) = plan.diff(OLD, replace(OLD, agents=(WORKER,))).actions
+    assert action == Action(subject="Store", verb="stop", detail="1 member, no longer configured")
+
+
+def test__diff__scaled_up_and_down__only_the_difference() -> None:
+    assert actions(with_worker(replace(WORKER, process_count=3, ports=(5161, 5162, 5163)))) == [("start", "Worker/3")]
+    assert actions(with_worker(replace(WORKER, process_count=1, ports=(5161,)))) == [("stop", "Worker/2")]
+
+
+def test__diff__one_port__replaces_one_member() -> None:
+    assert actions(with_worker(replace(WORKER, ports=(5161, 5170)))) == [("replace", "Worker/2")]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        replace(WORKER, arguments="--fast"),
+        replace(WORKER, executable="/bin/other"),
+        replace(WORKER, environment=(("KEY", "value"),)),
+        replace(WORKER, working_directory="/tmp"),  # noqa: S108 - a name, nothing is written there
+        replace(WORKER, user="nobody"),
+        replace(WORKER, umask=0o77),
+        replace(WORKER, rlimits=(("nofile", 10),)),
+        replace(WORKER, host_name="127.0.0.1"),
+    ],
+)
+def test__diff__what_a_process_is_started_with__replaces_all_members(changed: AgentSpec) -> None:
+    assert actions(with_worker(changed)) == [("replace", "Worker/1"), ("replace", "Worker/2")]
+    assert not set(fingerprints(WORKER).values()) & set(fingerprints(changed).values())
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        replace(WORKER, startup_deadline_s=1.0),
+        replace(WORKER, recycling=RecyclingSpec(interval_s=60)),
+        replace(WORKER, service_names=("Greeter",)),
+        replace(WORKER, depends_on=()),
+    ],
+)
+def test__diff__anything_else__stops_nobody(changed: AgentSpec) -> None:
+    assert {verb for verb, _ in actions(with_worker(changed))} <= {"change"}
+    assert fingerprints(WORKER) == fingerprints(changed)
+
+
+def test__diff__scaled_and_another_setting__both_are_shown() -> None:
+    changed = replace(WORKER, process_count=1, ports=(5161,), startup_deadline_s=1.0)
+    shown = [str(action) for action in plan.diff(OLD, with_worker(changed)).actions]
+    assert any("Worker/2" in line for line in shown)
+    assert any("startup_deadline_s" in line for line in shown)
+
+
+def test__diff__secrets__are_in_no_line() -> None:
+    changed = replace(WORKER, environment=(("PASSWORD", "hunter2"),), arguments="--token hunter2")
+    assert "hunter2" not in repr(plan.diff(OLD, with_worker(changed)))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "verb"),
+    [
+        (None, BalancerSpec(), "start"),
+        (BalancerSpec(), None, "stop"),
+        (BalancerSpec(), BalancerSpec(port=1), "replace"),
+    ],
+)
+def test__diff__balancer__starts_stops_or_is_replaced(
+    old: BalancerSpec | None, new: BalancerSpec | None, verb: str
+) -> None:
+    assert actions(replace(OLD, balancer=new), replace(OLD, balancer=old)) == [(verb, "balancer")]
+
+
+def test__diff__cluster_setting__changes_without_a_stop() -> None:
+    (action,) = plan.diff(OLD, replace(OLD, log_level="debug", heartbeat_interval_s=1)).actions
+    assert action == Action(subject="demo", verb="change", detail="heartbeat_interval_s, log_level")
+
+
+def test__diff__services_that_somebody_else_runs__changes_the_registry() -> None:
+    assert actions(replace(OLD, static_agents=(STORE,))) == [("change", "registry")]
+
+
+def test__fingerprints__members_on_their_own_ports__differ_and_repeat() -> None:
+    assert len(set(fingerprints(WORKER).values())) == 2
+    assert fingerprints(WORKER) == fingerprints(replace(WORKER))
