@@ -10,7 +10,7 @@ TEST_READY := $(VENV)/.ready-test
 LINT_READY := $(VENV)/.ready-lint
 PROTOS_READY := $(VENV)/.ready-protos
 
-.PHONY: help run test check lint protos clean
+.PHONY: help run test check lint bench protos clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -20,7 +20,7 @@ run: $(RUN_READY)  ## Run the sample cluster until Ctrl+C
 	@exec $(BIN)/quaestor cluster -c conf
 
 test: $(TEST_READY)  ## Run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 check: lint test  ## Lint, types, import rules, stubs, tests
 
@@ -29,6 +29,9 @@ lint: $(LINT_READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: $(RUN_READY)  ## Compare with other supervisors (about 20 minutes, best as root)
+	$(BIN)/python benchmarks/supervisors.py
 
 $(RUN_READY): pyproject.toml setup.cfg
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else \

@@ -21,13 +21,13 @@ from quaestor_actors.actors import view
 from quaestor_actors.actors.agent_messages import (
     AgentChanged,
     AgentPlan,
-    Command,
     CommandMembers,
     ConfigureAgent,
     OpenAgent,
     RegistryAt,
     RestartAgent,
     StartAgent,
+    commanded,
 )
 from quaestor_actors.actors.base import Identity, Ready, SetLogLevel, Stop, Stopped, TreeActor
 from quaestor_actors.actors.children import WAKE_KEY, ChildPlan, Children
@@ -53,7 +53,6 @@ from quaestor_actors.core.agent import (
     Phase,
     Reconfigured,
     ReplaceAll,
-    RestartMember,
     StartAll,
     StopAll,
 )
@@ -101,7 +100,7 @@ class AgentSupervisor(TreeActor):
             case RestartAgent():
                 self._apply(ReplaceAll(reason=message.reason))
             case CommandMembers():
-                self._apply(*(_commanded(message.command, name) for name in message.members))
+                self._apply(*(commanded(message.command, name) for name in message.members))
             case RegistryAt():
                 self._announce(message.registry)
             case HealthNews():
@@ -234,7 +233,11 @@ class AgentSupervisor(TreeActor):
         self._carry_out((), events)
 
     def _carry_out(self, effects: Iterable[member.Effect], events: Iterable[Event]) -> None:
-        """Perform effects and decide events until neither is left; what was decided is written down first."""
+        """Perform effects and decide events until neither is left.
+
+        Processes are started first of all, because somebody waits for them: one that is not written down is found by
+        the mark in its environment. Everything else is done only after what was decided has been written down.
+        """
         pending: deque[Event] = deque(events)
         due = list(effects)
         while pending or due:
@@ -243,10 +246,11 @@ class AgentSupervisor(TreeActor):
                 self._group, caused = group.decide(self._group, pending, time.monotonic(), self._plan.rules, draw)
                 pending.clear()
                 due.extend(caused)
+            starts = [effect for effect in due if isinstance(effect, member.Spawn)]
+            pending.extend(self._started(effect) for effect in starts)
             self._save()
-            for effect in due:
-                if (fact := self._perform(effect)) is not None:
-                    pending.append(fact)
+            others = [effect for effect in due if not isinstance(effect, member.Spawn)]
+            pending.extend(fact for effect in others if (fact := self._perform(effect)) is not None)
             due = []
         self._tell_root()
         self.wake_at(DEADLINES, group.next_deadline(self._group))
@@ -255,10 +259,13 @@ class AgentSupervisor(TreeActor):
         if self._group.phase is Phase.STOPPING and group.all_stopped(self._group):
             self._children.stop(force=False)
 
+    def _started(self, effect: member.Spawn) -> MemberFact:
+        return MemberFact(member_id=effect.member_id, fact=self._processes.spawn(effect))
+
     def _perform(self, effect: member.Effect) -> MemberFact | None:
         match effect:
             case member.Spawn():
-                return MemberFact(member_id=effect.member_id, fact=self._processes.spawn(effect))
+                return self._started(effect)
             case member.Terminate():
                 number = signal.Signals[self._spec.stop.signal]
                 self._processes.signal(effect.member_id, effect.process, number)
@@ -280,7 +287,7 @@ class AgentSupervisor(TreeActor):
 
     def _unwatch(self, effect: member.StopProbe) -> None:
         each = self._group.members.get(effect.member_id)
-        if each is not None and each.process is None:
+        if each is not None and each.process is None and each.incarnation == effect.incarnation:
             # Somebody else's process may go on; it is not watched any more.
             self._processes.let_go(effect.member_id)
         if self._prober is not None:
@@ -366,18 +373,6 @@ class AgentSupervisor(TreeActor):
             self._state_file.remove()
         self.send(self.parent, Stopped(identity=self.identity))
         self.end()
-
-
-def _commanded(command: Command, name: str) -> Event:
-    match command:
-        case Command.START:
-            return MemberFact(member_id=name, fact=member.StartRequested(reason="started by hand"))
-        case Command.STOP:
-            return MemberFact(member_id=name, fact=member.StopRequested(reason="stopped by hand"))
-        case Command.RESTART:
-            return RestartMember(member_id=name, reason="restarted by hand")
-        case _:
-            assert_never(command)
 
 
 def _news(news: HealthNews) -> list[MemberFact]:

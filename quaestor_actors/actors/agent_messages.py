@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import assert_never
 
 from thespian.actors import ActorAddress
 
 from quaestor_actors.actors.base import Identity
 from quaestor_actors.actors.view import ActorView, MemberView
+from quaestor_actors.core import member
+from quaestor_actors.core.agent import Event, MemberFact, RestartMember
 from quaestor_actors.core.cluster import AgentReport
 from quaestor_actors.core.member import Rules
 from quaestor_actors.core.spec import AgentSpec
@@ -92,3 +95,16 @@ class AgentChanged:
     gone: tuple[str, ...] = ()
     """Members that are not configured any more and have ended."""
     actors: tuple[ActorView, ...] = ()
+
+
+def commanded(command: Command, name: str) -> Event:
+    """Return what a command means for one member."""
+    match command:
+        case Command.START:
+            return MemberFact(member_id=name, fact=member.StartRequested(reason="started by hand"))
+        case Command.STOP:
+            return MemberFact(member_id=name, fact=member.StopRequested(reason="stopped by hand"))
+        case Command.RESTART:
+            return RestartMember(member_id=name, reason="restarted by hand")
+        case _:
+            assert_never(command)

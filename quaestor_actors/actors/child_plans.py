@@ -23,6 +23,7 @@ REGISTRY = "registry"
 BALANCER = "balancer"
 STOP_MARGIN_S = 5.0
 """What an actor may need beyond its members' own deadlines to stop."""
+STOP_TRIES = 3
 
 
 def agent_name(agent_type: str) -> str:
@@ -77,9 +78,21 @@ class ChildPlans:
         )
 
     def _plan(
-        self, name: str, actor_class: type[TreeActor], *, rank: int, first: Callable[[int], Any], stop_s: float = 0.0
+        self,
+        name: str,
+        actor_class: type[TreeActor],
+        *,
+        rank: int,
+        first: Callable[[int], Any],
+        stop_s: float | None = None,
     ) -> ChildPlan:
-        spec = ChildSpec(name=name, stop_rank=rank, stop_deadline_s=stop_s + STOP_MARGIN_S)
+        keeps_processes = stop_s is not None
+        spec = ChildSpec(
+            name=name,
+            stop_rank=rank,
+            stop_deadline_s=(stop_s or 0.0) + STOP_MARGIN_S,
+            stop_tries=STOP_TRIES if keeps_processes else 1,
+        )
         return ChildPlan(spec=spec, actor_class=actor_class, first_message=first)
 
     def _identity(self, name: str, incarnation: int) -> Identity:

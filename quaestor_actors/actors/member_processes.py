@@ -72,7 +72,7 @@ class MemberProcesses:
         """Start a member's process, unless somebody holds its port."""
         number = int(effect.member_id.rpartition("/")[2])
         port = self.spec.ports[number - 1] if self.spec.ports else ports.free_port(self.spec.host_name)
-        if ports.is_taken(self.spec.host_name, port):
+        if self.spec.ports and ports.is_taken(self.spec.host_name, port):
             return self._taken(effect, port)
         log_path = self._log_path(effect.member_id)
         self._output_starts[effect.member_id] = member_log.size(log_path)
@@ -148,10 +148,14 @@ class MemberProcesses:
         watched = self._processes.pop(member_id)
         self._owner.unwatch(watched.pidfd)
         ending = processes.reap(watched)
-        since = self._output_starts.get(member_id, 0)
-        output = "" if ending.normal else member_log.last_lines(self._log_path(member_id), since=since)
+        output = "" if ending.normal else self._last_output(member_id)
         fact = ProcessExited(incarnation=incarnation, reason=ending.reason, normal=ending.normal, output=output)
         self._on_exit(member_id, fact)
+
+    def _last_output(self, member_id: str) -> str:
+        path, since = self._log_path(member_id), self._output_starts.get(member_id, 0)
+        # Most processes that are killed have said nothing, and somebody waits for the replacement.
+        return member_log.last_lines(path, since=since) if member_log.size(path) != since else ""
 
     def _foreign_exited(self, member_id: str, incarnation: int) -> None:
         # What is left of its group is nobody's business here.

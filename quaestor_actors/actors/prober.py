@@ -176,7 +176,11 @@ class ProberActor(TreeActor):
 
     def _reconfigure(self, configuration: ConfigureProber) -> None:
         former = self._probes
-        self._loop.call(former.close())
+
+        def close() -> None:
+            self._loop.spawn(former.close())
+
+        self._loop.post(close)
         self._targets.clear()
         self._configure(configuration)
 

@@ -33,6 +33,8 @@ class ChildSpec:
     stop_rank: int
     """Actors of a lower rank have stopped before those of a higher one are asked to."""
     stop_deadline_s: float
+    stop_tries: int = 1
+    """How many actors are asked to stop, one after the other, if each ends before it has stopped what it keeps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,8 @@ class Child:
     deadline: float | None = None
     failures: int = 0
     """Ends in a row without a stable time between them."""
+    stops: int = 0
+    """How many actors have been asked to stop without having said that they have."""
     leaving: bool = False
     """It is not configured any more: its end, which was asked for, is not followed by another one."""
     replacing: bool = False

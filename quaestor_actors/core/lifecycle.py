@@ -135,6 +135,7 @@ def _admitted(member: Member, fact: Admitted, now: float, rules: Rules) -> Step:
         foreign=False,
         fingerprint=fact.fingerprint,
         planned=False,
+        forced=False,
         afterwards=MemberState.STOPPED,
         completed=False,
         failed_checks=0,
@@ -159,7 +160,7 @@ def _spawned(member: Member, fact: Spawned, now: float, rules: Rules, draw: floa
     running = replace(member, process=fact.process, port=fact.port)
     if member.state is MemberState.STOPPING:
         # The stop overtook the start: what was just started has to go again.
-        return stopping.terminate(running, now, rules)
+        return stopping.kill(running, now) if member.forced else stopping.terminate(running, now, rules)
     if not rules.probed:
         return checking.serves(running, running.reason, now, rules, draw)
     return running, (StartProbe(member_id=member.member_id, incarnation=member.incarnation),)
@@ -188,7 +189,8 @@ def _spawn_failed(member: Member, fact: SpawnFailed, now: float, rules: Rules, d
 
 
 def _stop_requested(member: Member, fact: StopRequested, now: float, rules: Rules) -> Step:
-    member = replace(member, wanted=False, planned=False, afterwards=fact.afterwards)
+    forced = member.forced or fact.force
+    member = replace(member, wanted=False, planned=False, forced=forced, afterwards=fact.afterwards)
     match member.state:
         case MemberState.PENDING | MemberState.BACKING_OFF | MemberState.FAILED:
             return enter(member, fact.afterwards, fact.reason, now, None), ()
@@ -290,7 +292,8 @@ def _resumed(member: Member, rules: Rules) -> tuple[Effect, ...]:
             return (*stopping.withdraw(member), stopping.watch_idle(member))
         case MemberState.STOPPING if member.process is not None:
             asked: Effect = Terminate(member_id=member.member_id, process=member.process)
-            end = asked if rules.shutdown_deadline_s > 0 else Kill(member_id=member.member_id, process=member.process)
+            polite = rules.shutdown_deadline_s > 0 and not member.forced
+            end = asked if polite else Kill(member_id=member.member_id, process=member.process)
             return (*stopping.withdraw(member), end)
         case MemberState.DEGRADED:
             return (*stopping.deregister(member), *probe)

@@ -93,6 +93,8 @@ class Member:
     """Whether the member is to have a process; if so the end of the present one is followed by a new one."""
     planned: bool = False
     """The present process is being replaced on purpose: its end is no failure."""
+    forced: bool = False
+    """It is to be ended without asking, also if its process is not known yet."""
     afterwards: MemberState = MemberState.STOPPED
     """Where a stop leads that is not followed by a start: `stopped`, or `failed` if the agent gave up."""
     completed: bool = False

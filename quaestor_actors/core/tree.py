@@ -140,13 +140,15 @@ def _stopped(tree: Tree, event: ChildStopped, now: float) -> Tree:
     if child is None or child.state is not ActorState.STOPPING:
         return tree
     reason = child.reason if child.replacing else "stopped in order"
-    return _put(tree, replace(child, reason=reason, deadline=now + EXIT_DEADLINE_S))
+    return _put(tree, replace(child, reason=reason, stops=0, deadline=now + EXIT_DEADLINE_S))
 
 
 def _ended(tree: Tree, event: ChildEnded, now: float) -> Step:
     child = _current(tree, event.name, event.incarnation)
     if child is None or child.state in ABSENT or tree.given_up:
         return tree, ()
+    if (tree.stopping or child.leaving) and 0 < child.stops < child.spec.stop_tries:
+        return _stop_again(tree, child, now)
     if tree.stopping:
         ended = replace(child, state=ActorState.STOPPED, pid=None, since=now, deadline=None)
         return _next_rank(_put(tree, ended), now)
@@ -203,7 +205,14 @@ def _next_rank(tree: Tree, now: float) -> Step:
 
 def _stopping(child: Child, reason: str, now: float) -> Child:
     deadline = now + child.spec.stop_deadline_s
-    return replace(child, state=ActorState.STOPPING, since=now, reason=reason, deadline=deadline)
+    return replace(child, state=ActorState.STOPPING, since=now, reason=reason, deadline=deadline, stops=child.stops + 1)
+
+
+def _stop_again(tree: Tree, child: Child, now: float) -> Step:
+    """Have a new actor stop what the one that ended has left: processes must not outlive the cluster by accident."""
+    tree, created = _create(tree, [child], f"created to stop what is left: {child.reason}", now)
+    tree = _put(tree, _stopping(tree.children[child.spec.name], "cluster stop", now))
+    return tree, (*created, AskToStop(name=child.spec.name, force=tree.forced, leaving=child.leaving))
 
 
 def _forget(tree: Tree, child: Child) -> Tree:

@@ -104,7 +104,7 @@ def test__tree__as_text() -> None:
 
 def test__json__has_a_version_and_stable_fields() -> None:
     document = json.loads(tree_json(SHOWN))
-    assert set(document) == {"version", "cluster", "launcher_pid", "balancer_address", "members", "actors"}
+    assert set(document) == {"version", "cluster", "launcher_pid", "balancer_address", "agents", "members", "actors"}
     assert document["version"] == 1
     assert document["members"][1] == {
         "member": "Worker/10",

@@ -62,7 +62,9 @@ def doubled_members(cluster: Cluster) -> dict[str, list[int]]:
     for process in others(cluster):
         if (name := member_of(process)) is not None:
             found[name].append(process)
-    alive = {name: [p.pid for p in claimants if member_of(p)] for name, claimants in found.items() if len(claimants) > 1}
+    alive = {
+        name: [p.pid for p in claimants if member_of(p)] for name, claimants in found.items() if len(claimants) > 1
+    }
     return {name: pids for name, pids in alive.items() if len(pids) > 1}
 
 

@@ -10,6 +10,9 @@ from support.cluster import ROOT, Cluster
 from support.grpcurl import grpcurl
 from support.waiting import wait_until
 
+# The sample's own ports can be held once only.
+pytestmark = pytest.mark.xdist_group("the sample's ports")
+
 BALANCER = "127.0.0.1:5150"
 DISCOVERY = "Quaestor.ServiceDiscovery.ServiceDiscoveryGrpc"
 HEALTH = "grpc.health.v1.Health/Check"

@@ -104,6 +104,19 @@ def test__ten_members__take_as_long_as_one(cluster: Cluster) -> None:
     assert stop_s(10) < stop_s(1) + 5
 
 
+def test__supervisor_killed_while_stopping__its_members_are_stopped_all_the_same(cluster: Cluster) -> None:
+    cluster.write(shell_job(cluster, f"trap : TERM\n{FOR_EVER}", "maxShutdownTimeSeconds: 3"))
+    cluster.launch()
+    member = psutil.Process(cluster.member("Job/1")["pid"])
+    agent = cluster.actor_pid("agent/Job")
+    assert cluster.launcher is not None
+    cluster.launcher.terminate()
+    cluster.wait_for_output("Job/1        stopping")
+    os.kill(agent, signal.SIGKILL)
+    assert cluster.wait_for_end() == 0
+    assert not member.is_running()
+
+
 def test__second_signal__kills_at_once(cluster: Cluster) -> None:
     cluster.write(shell_job(cluster, f"trap : TERM\n{FOR_EVER}", "maxShutdownTimeSeconds: 600"))
     cluster.launch()

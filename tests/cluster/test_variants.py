@@ -14,6 +14,9 @@ from support.discovery import discovery
 from support.ports import free_port
 from support.waiting import wait_until
 
+# The sample's own ports can be held once only.
+pytestmark = pytest.mark.xdist_group("the sample's ports")
+
 
 def test__cluster_in_python__is_the_sample(tmp_path: Path) -> None:
     cluster = Cluster(directory=tmp_path, worker_ports=(5161, 5162, 5163, 5164), balancer_port=5150)

@@ -162,16 +162,16 @@ def events(state: Group) -> list[Event]:
         RestartMember(member_id=W1, reason="r"),
         ClockAdvanced(),
     ]
-    return told + [
-        MemberFact(member_id=name, fact=fact)
-        for name, member in state.members.items()
-        for fact in (
+    for name, member in state.members.items():
+        incarnation = member.incarnation
+        lived: list[Fact] = [
             StartRequested(),
             StopRequested(),
-            Spawned(incarnation=member.incarnation, process=PROCESS, port=1),
-            *(ProcessExited(incarnation=member.incarnation, reason="r", normal=normal) for normal in (False, True)),
-        )
-    ]
+            Spawned(incarnation=incarnation, process=PROCESS, port=1),
+            *(ProcessExited(incarnation=incarnation, reason="r", normal=normal) for normal in (False, True)),
+        ]
+        told += [MemberFact(member_id=name, fact=fact) for fact in lived]
+    return told
 
 
 def group_key(state: Group) -> tuple[object, ...]:

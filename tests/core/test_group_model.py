@@ -5,7 +5,7 @@ The model beside the machine is the world: which processes live, what is registe
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -21,7 +21,7 @@ NAMES = group.member_names("W", 4)
 PORT = 5161
 WAITING = {*LIVE, MemberState.BACKING_OFF} - {MemberState.SERVING}
 GOING = {MemberState.DRAINING, MemberState.STOPPING}
-WITHOUT_PROCESS = {MemberState.PENDING, MemberState.BACKING_OFF, MemberState.STOPPED, MemberState.FAILED}
+WITHOUT_PROCESS = set(MemberState) - LIVE
 ROUNDS = 60
 
 names = st.sampled_from(NAMES)
@@ -43,35 +43,27 @@ some_rules = st.builds(
     start_concurrency=st.sampled_from([None, 1, 2]),
     max_unavailable=st.sampled_from([1, 2]),
 )
-
-
-def specification(fingerprints: list[str]) -> dict[str, str]:
-    return dict(zip(NAMES, fingerprints, strict=False))
-
-
-specifications = st.lists(st.sampled_from(["f1", "f2"]), min_size=1, max_size=4).map(specification)
+gates = st.sampled_from([True, True, False])
+fingerprints = st.lists(st.sampled_from(["f1", "f2"]), min_size=1, max_size=4)
+specifications = fingerprints.map(lambda drawn: dict(zip(NAMES, drawn, strict=False)))
 
 
 class GroupMachine(RuleBasedStateMachine):
     """The world around one agent supervisor, and the supervisor's machine in it."""
 
-    @initialize(
-        rules=some_rules, wanted=specifications, gate_open=st.sampled_from([True, True, False]), draw=st.floats(0, 1)
-    )
+    @initialize(rules=some_rules, wanted=specifications, gate_open=gates, draw=st.floats(0, 1))
     def begin(self, rules: Rules, wanted: dict[str, str], gate_open: bool, draw: float) -> None:  # noqa: FBT001 - by name
-        self.rules = rules
+        self.kept_by = rules
         self.draw = draw
         self.now = 100.0
         self.wanted = wanted
         self.gate_open = gate_open
         self.pids = 1000
+        # Our processes by member, each with its incarnation; whose got a signal; who listens on a member's port.
         self.live: dict[str, tuple[int, ProcessId]] = {}
-        """Processes of ours by member, with the incarnation that they were started for."""
         self.asked: set[str] = set()
-        """Members whose process got a signal."""
-        self.unanswered: list[tuple[str, int]] = []
         self.strangers: dict[str, ProcessId] = {}
-        """Somebody else's processes, by the member on whose port they listen."""
+        self.unanswered: list[tuple[str, int]] = []
         self.registered: set[tuple[str, int]] = set()
         self.idle_watched: set[tuple[str, int]] = set()
         self.stopped_by_hand: set[str] = set()
@@ -87,7 +79,7 @@ class GroupMachine(RuleBasedStateMachine):
     def tell(self, *events: Event) -> None:
         """Decide, write down, act; or die while acting."""
         before = self.group
-        self.group, effects = group.decide(before, events, self.now, self.rules, self.draw)
+        self.group, effects = group.decide(before, events, self.now, self.kept_by, self.draw)
         self.watch_step(before, self.group)
         after, self.dies_after = self.dies_after, None
         self.perform(effects[:after])
@@ -100,9 +92,7 @@ class GroupMachine(RuleBasedStateMachine):
                 case member.Spawn():
                     assert effect.member_id not in self.live, "a second process while one lives"
                     assert effect.member_id not in self.stopped_by_hand, "started what a person stopped"
-                    self.pids += 1
-                    process = ProcessId(pid=self.pids, start_ticks=1)
-                    self.live[effect.member_id] = (effect.incarnation, process)
+                    self.live[effect.member_id] = (effect.incarnation, self.new_process())
                     self.unanswered.append((effect.member_id, effect.incarnation))
                 case member.Terminate() | member.Kill():
                     assert effect.process not in self.strangers.values(), "signalled somebody else's process"
@@ -122,20 +112,16 @@ class GroupMachine(RuleBasedStateMachine):
         if self.group.phase is not before.phase and before.phase in {Phase.GAVE_UP, Phase.DONE}:
             self.restarts.clear()
         again = WAITING | {MemberState.PENDING}
-        failed = [
-            name
-            for name, old in before.members.items()
-            if (new := after.members.get(name)) and new.failures > old.failures and new.state in again and new.wanted
-        ]
-        alone = self.rules.strategy is Strategy.ONE_FOR_ONE
+        kept = [(name, old, after.members[name]) for name, old in before.members.items() if name in after.members]
+        failed = [name for name, old, new in kept if new.failures > old.failures and new.state in again and new.wanted]
+        alone = self.kept_by.strategy is Strategy.ONE_FOR_ONE
         counted = failed if alone else [name for name in failed if name not in before.held][:1]
         self.restarts += [self.now for _ in counted]
-        served = [name for name, old in before.members.items() if old.state is MemberState.SERVING]
-        going = [each for name, each in after.members.items() if name in served and each.state in GOING]
+        going = [new for _, old, new in kept if old.state is MemberState.SERVING and new.state in GOING]
         well = [each for each in going if each.health in {None, Health.SERVING}]
         on_purpose = [each for each in well if each.reason.startswith((rolling.CHANGED, "recycled: "))]
         away = [n for n, m in after.members.items() if n in after.wanted and m.state in rolling.AWAY]
-        assert not on_purpose or len(away) <= self.rules.max_unavailable
+        assert not on_purpose or len(away) <= self.kept_by.max_unavailable
 
     def take_over(self) -> None:
         """Be replaced, as the agent's actor does it: settle doubts, resume, apply the configuration, announce."""
@@ -147,11 +133,11 @@ class GroupMachine(RuleBasedStateMachine):
         self.idle_watched.clear()
         everybody = {process for _, process in self.live.values()} | set(self.strangers.values())
         alive = [name for name, each in self.group.members.items() if each.process in everybody]
-        settled = adoption.settle(self.group, self.wanted, alive=alive, found=found, now=self.now, rules=self.rules)
+        settled = adoption.settle(self.group, self.wanted, alive=alive, found=found, now=self.now, rules=self.kept_by)
         assert not settled.strays
         alive = [name for name, each in settled.group.members.items() if each.process in everybody]
         before = settled.group
-        self.group, effects = group.resume(before, alive, self.now, self.rules, self.draw)
+        self.group, effects = group.resume(before, alive, self.now, self.kept_by, self.draw)
         self.watch_step(before, self.group)
         self.perform(effects)
         self.registered = {(n, m.incarnation) for n, m in self.group.members.items() if m.state is MemberState.SERVING}
@@ -173,6 +159,10 @@ class GroupMachine(RuleBasedStateMachine):
         self.take_over()
 
     # The world
+
+    def new_process(self) -> ProcessId:
+        self.pids += 1
+        return ProcessId(pid=self.pids, start_ticks=1)
 
     def ends(self, name: str) -> int:
         incarnation, _ = self.live.pop(name)
@@ -201,15 +191,7 @@ class GroupMachine(RuleBasedStateMachine):
     @rule(name=names)
     def stranger_takes_the_port(self, name: str) -> None:
         if name not in self.live and name not in self.strangers:
-            self.pids += 1
-            self.strangers[name] = ProcessId(pid=self.pids, start_ticks=2)
-
-    def serves(self, name: str) -> None:
-        each = self.group.members.get(name)
-        if each is not None and self.rules.probed and (each.process is not None or each.foreign):
-            self.fact(
-                name, member.HealthReported(incarnation=each.incarnation, health=Health.SERVING, detail="serving")
-            )
+            self.strangers[name] = self.new_process()
 
     @precondition(lambda self: self.unanswered)
     @rule(answer=st.sampled_from(["spawned", "failed"]))
@@ -222,8 +204,8 @@ class GroupMachine(RuleBasedStateMachine):
         ending = (
             data.draw(st.lists(st.sampled_from(answered), unique=True, min_size=1), label="ending") if answered else []
         )
-        facts = [member.ProcessExited(incarnation=self.ends(name), reason="exited", normal=normal) for name in ending]
-        told = [MemberFact(member_id=name, fact=fact) for name, fact in zip(ending, facts, strict=True)]
+        ends = {n: member.ProcessExited(incarnation=self.ends(n), reason="exited", normal=normal) for n in ending}
+        told = [MemberFact(member_id=name, fact=fact) for name, fact in ends.items()]
         self.history += told
         self.tell(*told)
 
@@ -234,14 +216,17 @@ class GroupMachine(RuleBasedStateMachine):
             self.fact(name, member.ProcessExited(incarnation=user.incarnation, reason="ended"))
 
     def checkable(self) -> list[Member]:
-        return [each for each in self.group.members.values() if each.process is not None or each.foreign]
+        up = [each for each in self.group.members.values() if each.process is not None or each.foreign]
+        return up if self.kept_by.probed else []
+
+    def check(self, each: Member, health: Health) -> None:
+        fact = member.HealthReported(incarnation=each.incarnation, health=health, detail="checked")
+        self.fact(each.member_id, fact)
 
     @rule(data=st.data(), health=st.sampled_from([Health.SERVING, Health.SERVING, *Health]))
     def verdict(self, data: st.DataObject, health: Health) -> None:
-        if self.rules.probed and (checked := self.checkable()):
-            each = data.draw(st.sampled_from(checked), label="checked")
-            fact = member.HealthReported(incarnation=each.incarnation, health=health, detail="checked")
-            self.fact(each.member_id, fact)
+        if checkable := self.checkable():
+            self.check(data.draw(st.sampled_from(checkable), label="checked"), health)
 
     @rule(name=names, age=st.integers(1, 2), health=st.sampled_from(Health))
     def late_verdict(self, name: str, age: int, health: Health) -> None:
@@ -256,12 +241,14 @@ class GroupMachine(RuleBasedStateMachine):
     def fact_is_told_again(self, data: st.DataObject) -> None:
         self.tell(data.draw(st.sampled_from(self.history[-12:]), label="again"))
 
+    def became_idle(self, name: str, incarnation: int) -> None:
+        self.idle_watched.discard((name, incarnation))
+        self.fact(name, member.BecameIdle(incarnation=incarnation, detail="no request"))
+
     @rule(data=st.data())
     def member_is_idle(self, data: st.DataObject) -> None:
         if self.idle_watched:
-            name, incarnation = data.draw(st.sampled_from(sorted(self.idle_watched)), label="idle")
-            self.idle_watched.discard((name, incarnation))
-            self.fact(name, member.BecameIdle(incarnation=incarnation, detail="no request"))
+            self.became_idle(*data.draw(st.sampled_from(sorted(self.idle_watched)), label="idle"))
 
     @rule(name=names, resident_bytes=st.sampled_from([50, 150]))
     def memory(self, name: str, resident_bytes: int) -> None:
@@ -326,8 +313,8 @@ class GroupMachine(RuleBasedStateMachine):
     @invariant()
     def starting_stays_within_its_limit(self) -> None:
         starting = [each for each in self.group.members.values() if each.state is MemberState.STARTING]
-        limit = self.rules.start_concurrency
-        assert limit is None or not self.rules.probed or len(starting) <= limit
+        limit = self.kept_by.start_concurrency
+        assert limit is None or not self.kept_by.probed or len(starting) <= limit
 
     @invariant()
     def exactly_the_serving_members_are_registered(self) -> None:
@@ -344,21 +331,17 @@ class GroupMachine(RuleBasedStateMachine):
             assert each.state is not MemberState.PENDING or self.group.phase in {Phase.RUNNING, Phase.WAITING}
 
     @invariant()
-    def a_member_without_a_process_has_none(self) -> None:
+    def a_member_at_rest_has_no_process_and_did_not_fail_by_being_stopped(self) -> None:
         for name, each in self.group.members.items():
             assert each.state not in WITHOUT_PROCESS or name not in self.live
+            assert each.state is not MemberState.FAILED or name not in self.stopped_by_hand
         assert set(self.live) <= set(self.group.members)
 
     @invariant()
     def restarts_stay_within_the_intensity(self) -> None:
-        intensity = self.rules.intensity
+        intensity = self.kept_by.intensity
         if intensity is not None and self.group.phase in {Phase.RUNNING, Phase.WAITING}:
             assert sum(at > self.now - intensity.period_s for at in self.restarts) <= intensity.limit
-
-    @invariant()
-    def a_member_stopped_by_hand_has_not_failed(self) -> None:
-        stopped = [each for name, each in self.group.members.items() if name in self.stopped_by_hand]
-        assert all(each.state is not MemberState.FAILED for each in stopped)
 
     @invariant()
     def everything_has_a_reason(self) -> None:
@@ -369,22 +352,28 @@ class GroupMachine(RuleBasedStateMachine):
 
     def let_the_world_be_well(self) -> None:
         """One round in which nothing fails: starts work, checks say serving, requests finish, who is asked ends."""
-        for name, incarnation in list(self.unanswered):
-            if (name, incarnation) in self.unanswered:
-                self.answer(name, incarnation, "spawned")
+        for started in list(self.unanswered):
+            if started in self.unanswered:
+                self.answer(*started, "spawned")
         self.who_was_asked_ends()
         for each in self.checkable():
-            self.serves(each.member_id)
-        for name, incarnation in sorted(self.idle_watched):
-            self.idle_watched.discard((name, incarnation))
-            self.fact(name, member.BecameIdle(incarnation=incarnation, detail="no request"))
+            self.check(each, Health.SERVING)
+        for watched in sorted(self.idle_watched):
+            self.became_idle(*watched)
         self.time_passes(seconds=2.0)
+
+    def comes_to(self, is_there: Callable[[], bool]) -> bool:
+        for _ in range(ROUNDS):
+            if is_there():
+                return True
+            self.let_the_world_be_well()
+        return False
 
     def is_settled(self) -> bool:
         if self.group.phase not in {Phase.RUNNING, Phase.WAITING}:
             return True
         settled = {MemberState.SERVING, MemberState.FAILED}
-        if self.rules.restart is not RestartType.PERMANENT:
+        if self.kept_by.restart is not RestartType.PERMANENT:
             settled.add(MemberState.STOPPED)
         known = {name: each for name, each in self.group.members.items() if name not in self.stopped_by_hand}
         if self.wanted.keys() != self.group.members.keys() or any(each.state not in settled for each in known.values()):
@@ -395,15 +384,13 @@ class GroupMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Left alone in a world without faults, a running agent serves; asked to stop, it comes to rest."""
-        if not hasattr(self, "group"):
-            return
         self.dies_after = None
-        if not self.rules.probed:
+        if not self.kept_by.probed:
             self.strangers.clear()
         self.gate_opens()
-        assert any(self.is_settled() or self.let_the_world_be_well() for _ in range(ROUNDS)), self.group
+        assert self.comes_to(self.is_settled), self.group
         self.tell(StopAll(reason="cluster stop"))
-        assert any(group.all_stopped(self.group) or self.let_the_world_be_well() for _ in range(ROUNDS)), self.group
+        assert self.comes_to(lambda: group.all_stopped(self.group)), self.group
         assert not self.live
         assert group.next_deadline(self.group) is None
 

@@ -16,6 +16,9 @@ from support.cluster import ROOT
 from support.discovery import discovery
 from support.waiting import wait_until
 
+# The sample's own ports can be held once only.
+pytestmark = pytest.mark.xdist_group("the sample's ports")
+
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
