@@ -127,8 +127,12 @@ def _admitted(member: Member, fact: Admitted, now: float, rules: Rules) -> Step:
     if member.state is not MemberState.PENDING or not member.wanted:
         return member, ()
     incarnation = member.incarnation + 1
-    started = replace(
-        enter(member, MemberState.STARTING, member.reason, now, now + rules.startup_deadline_s),
+    started = enter(
+        member,
+        MemberState.STARTING,
+        member.reason,
+        now,
+        now + rules.startup_deadline_s,
         incarnation=incarnation,
         process=None,
         port=None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from quaestor_actors.core.member import (
     Deregister,
@@ -23,9 +24,11 @@ KILL_AGAIN_S = 1.0
 """A process that has not gone this long after SIGKILL is killed again; nothing else can be done about it."""
 
 
-def enter(member: Member, state: MemberState, reason: str, now: float, deadline: float | None) -> Member:
-    """Return the member in another state."""
-    return replace(member, state=state, reason=reason, since=now, deadline=deadline)
+def enter(
+    member: Member, state: MemberState, reason: str, now: float, deadline: float | None, **changes: Any
+) -> Member:
+    """Return the member in another state, with other fields changed at the same time."""
+    return replace(member, state=state, reason=reason, since=now, deadline=deadline, **changes)
 
 
 def register(member: Member) -> tuple[Effect, ...]:
