@@ -21,7 +21,8 @@ from quaestor_actors.actors.view import ActorView, AgentView, LocationView, Memb
 from quaestor_actors.core.group import member_names
 from quaestor_actors.core.plan import Plan
 from quaestor_actors.core.spec import ClusterSpec
-from quaestor_actors.system.guardian import Guardian, Report, Source
+from quaestor_actors.system.guardian import Guardian, Report
+from quaestor_actors.system.source import Source
 
 MEMBER_WIDTH = 12
 STATE_WIDTH = 12

@@ -153,7 +153,10 @@ class MemberProcesses:
         self._on_exit(member_id, fact)
 
     def _last_output(self, member_id: str) -> str:
-        path, since = self._log_path(member_id), self._output_starts.get(member_id, 0)
+        path, since = self._log_path(member_id), self._output_starts.get(member_id)
+        if since is None:
+            # A predecessor started it; what is above the last line may be an earlier process's.
+            return member_log.last_lines(path, since=0, count=1)
         # Most processes that are killed have said nothing, and somebody waits for the replacement.
         return member_log.last_lines(path, since=since) if member_log.size(path) != since else ""
 

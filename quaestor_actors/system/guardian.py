@@ -25,20 +25,20 @@ from quaestor_actors.actors.base import Crashed, Identity, Ready, Stop, Stopped
 from quaestor_actors.actors.root import RootSupervisor
 from quaestor_actors.actors.root_messages import Changed, Ending, Ping, Pong, Reload, Reloaded, StartRoot
 from quaestor_actors.adapters import notify, ports, processes, runtime_directory
-from quaestor_actors.adapters.file_watch import FileWatch
 from quaestor_actors.adapters.processes import WatchedProcess
 from quaestor_actors.adapters.runtime_directory import LauncherLock, SystemRecord
 from quaestor_actors.core import readiness
 from quaestor_actors.core.plan import Plan
 from quaestor_actors.core.restart import Backoff
 from quaestor_actors.core.spec import ClusterSpec
-from quaestor_actors.errors import ConfigError, ConflictError, NotRunningError, OperationError
+from quaestor_actors.errors import ConflictError, NotRunningError, OperationError
 from quaestor_actors.system import base, transport
 from quaestor_actors.system.connection import Connection, ReadyFds, format_address
 from quaestor_actors.system.cookie import COOKIE_VARIABLE, load_or_create_cookie
 from quaestor_actors.system.parentage import adopt_orphans
 from quaestor_actors.system.service_manager import ServiceManager
 from quaestor_actors.system.signals import SignalPipe, reap_orphans
+from quaestor_actors.system.source import Source, SourceWatch
 
 STOP_MARGIN_S = 15.0
 """What the tree may need beyond the members' own deadline to stop."""
@@ -51,7 +51,8 @@ PROMPT_RESTARTS = 5
 limit: nobody is above the guardian, and members without a supervisor are the worst that can happen."""
 BACKOFF = Backoff(cap_s=5.0)
 STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
-LOOK_AT_FILES_S = 1.0
+READY_DEADLINE_S = 10.0
+"""A root actor that has not said that it works by then is replaced with its tree."""
 
 
 class Outcome(StrEnum):
@@ -70,16 +71,6 @@ class Report:
     reloaded: Callable[[ClusterSpec, Plan], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """Where the specification comes from, and how to read it again."""
-
-    files: tuple[Path, ...]
-    """A change of any of them is picked up; also that one comes into being."""
-    read: Callable[[], ClusterSpec]
-    """Raises ConfigError if what the files say now cannot be used."""
-
-
 class Guardian:
     """Runs one cluster until SIGTERM or SIGINT; `run` blocks and returns the exit code."""
 
@@ -90,9 +81,7 @@ class Guardian:
         self._spec = spec
         self._environ = dict(environ)
         self._report = report
-        self._source = source
-        self._files = FileWatch(source.files if source else ())
-        self._look_at = time.monotonic() + LOOK_AT_FILES_S
+        self._source = SourceWatch(source)
         self._service = ServiceManager(environ, spec, self._ping)
         for name in notify.VARIABLES:
             self._environ.pop(name, None)
@@ -100,6 +89,7 @@ class Guardian:
             os.environ.pop(name, None)
         self._had_terminal = sys.stderr.isatty()
         self._connection: Connection | None = None
+        self._ready_by: float | None = None
         self._failed = False
         base_directory = runtime_directory.make_private(runtime_directory.base_directory(environ))
         self._directory = runtime_directory.make_private(base_directory / spec.name)
@@ -194,7 +184,7 @@ class Guardian:
         connection = Connection(system)
         self._connection = connection
         try:
-            self._start_root(connection)
+            self._start_root(connection, self._admin)
             outcome = self._attend(signals, connection, port)
         finally:
             self._connection = None
@@ -203,8 +193,10 @@ class Guardian:
             connection.close()
         return outcome
 
-    def _start_root(self, connection: Connection) -> None:
+    def _start_root(self, connection: Connection, admin: WatchedProcess) -> None:
         self._root_address = connection.create(RootSupervisor)
+        # Not only when it says that it works: it may be killed before it does.
+        self._root = _newest_child(admin)
         connection.send(
             self._root_address,
             StartRoot(
@@ -221,7 +213,9 @@ class Guardian:
     def _attend(self, signals: SignalPipe, connection: Connection, port: int) -> Outcome:
         """Sleep until something happens, until the tree has stopped or one of the two charges has ended."""
         assert self._admin is not None  # noqa: S101 - set by the caller
-        fds = [signals.fd, self._admin.pidfd]
+        assert self._root is not None  # noqa: S101 - likewise
+        fds = [signals.fd, self._admin.pidfd, self._root.pidfd]
+        self._ready_by = time.monotonic() + READY_DEADLINE_S
         while True:
             match connection.receive(self._patience_s(), watch_fds=fds):
                 case ReadyFds(fds=ready):
@@ -230,11 +224,8 @@ class Guardian:
                         self._service.take(readiness.TreeLost(what=lost))
                         return Outcome.LOST
                     self._handle_signals(signals.read(), connection)
-                case Ready(pid=pid):
-                    self._root = processes.watch_pid(pid)
-                    if self._root is None:
-                        return Outcome.LOST
-                    fds.append(self._root.pidfd)
+                case Ready():
+                    self._ready_by = None
                     self._publish(port)
                     self._service.take(readiness.Heard())
                 case Stopped():
@@ -242,6 +233,9 @@ class Guardian:
                 case None:
                     if self._stop_at is not None and time.monotonic() >= self._stop_at:
                         self._report.said("the tree did not stop in time and is killed")
+                        return Outcome.LOST
+                    if self._ready_by is not None and time.monotonic() >= self._ready_by:
+                        self._report.said(f"the root actor was not ready within {READY_DEADLINE_S:g} s: starting again")
                         return Outcome.LOST
                     self._tick(connection)
                 case message:
@@ -267,17 +261,14 @@ class Guardian:
     # Time
 
     def _patience_s(self) -> float | None:
-        times = [self._stop_at, self._service.wake_at, self._look_at if self._source else None]
+        times = [self._stop_at, self._ready_by, self._service.wake_at, self._source.look_at]
         due = min((at for at in times if at is not None), default=None)
         return None if due is None else max(0.0, due - time.monotonic())
 
     def _tick(self, connection: Connection) -> None:
-        now = time.monotonic()
         self._service.take(readiness.Woken())
-        if self._source is not None and now >= self._look_at:
-            self._look_at = now + LOOK_AT_FILES_S
-            if self._files.has_changed():
-                self._reload(connection, "the configuration changed")
+        if self._source.has_changed():
+            self._reload(connection, "the configuration changed")
 
     def _ping(self) -> None:
         if self._connection is not None:
@@ -285,23 +276,13 @@ class Guardian:
                 self._connection.send(self._root_address, Ping())
 
     def _reload(self, connection: Connection, why: str) -> None:
-        if self._source is None or self._stop_at is not None:
+        if self._stop_at is not None:
             return
         self._service.reloading()
-        try:
-            spec = self._source.read()
-        except (ConfigError, OperationError) as error:
-            self._report.said(f"{why}, and cannot be used; everything goes on as before:\n{error}")
+        spec = self._source.read(self._spec, why, self._report.said)
+        if spec is None:
             self._service.reloaded(self._spec)
             return
-        if spec.name != self._spec.name:
-            self._report.said(
-                f"{why}; clusterConfig.name cannot change from {self._spec.name!r} to {spec.name!r} while the cluster "
-                "runs: everything goes on as before"
-            )
-            self._service.reloaded(self._spec)
-            return
-        self._report.said(why)
         # A tree that is lost now starts again from the new specification.
         self._spec = spec
         with contextlib.suppress(NotRunningError):
@@ -372,6 +353,23 @@ class Guardian:
         self._admin = None
         (self._directory / runtime_directory.ADMIN_PID_NAME).unlink(missing_ok=True)
         reap_orphans()
+
+
+def _newest_child(admin: WatchedProcess) -> WatchedProcess:
+    """Return the process of the actor that the administrator has just created; its logger is an older child.
+
+    Raises:
+        OperationError: it has ended already.
+    """
+    pid = admin.process.pid
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    except (FileNotFoundError, ProcessLookupError):
+        children = []
+    found = processes.watch_pid(int(children[-1])) if len(children) > 1 else None
+    if found is None:
+        raise OperationError("the root actor ended while it was being created")
+    return found
 
 
 def _kill_and_wait(watched: WatchedProcess) -> None:

@@ -203,7 +203,7 @@ agents:
             if process.pid != os.getpid() and _environment(process).get("QUAESTOR_RUNTIME_DIR") == mark
         }
         for file in Path(mark).glob("*/admin.pid"):
-            with contextlib.suppress(psutil.NoSuchProcess, ValueError):
+            with contextlib.suppress(psutil.NoSuchProcess, FileNotFoundError, ValueError, IndexError):
                 admin = psutil.Process(int(file.read_text().split()[0]))
                 found |= {admin, *admin.children(recursive=True)}
         return sorted(found, key=lambda process: process.pid)
