@@ -10,6 +10,7 @@ import logging
 import os
 import pickle
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -94,8 +95,21 @@ def _patch_thespian() -> None:
     stock.MAX_INCOMING_SOCKET_PERIOD = UNFINISHED_PERIOD
     # The administrator starts a new logger with an attribute that it never sets, and would die of its logger's death.
     multiprocCommon.MultiProcAdmin.logDefs = None
+    # While it waits for its logger it holds everything back, also that the logger has died: it would wait for ever.
+    multiprocCommon.MultiProcReplicator._handleReplicatorMessages = _heed_children_first(  # noqa: SLF001 - see above
+        multiprocCommon.MultiProcReplicator._handleReplicatorMessages  # noqa: SLF001 - likewise
+    )
     # People look for the project's name in ps, and for what a process does.
     multiprocCommon.setProcName = logdirector.setProcName = _set_title
+
+
+def _heed_children_first(handle: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def handle_replicator_message(self: Any, envelope: Any) -> Any:
+        if isinstance(envelope.message, multiprocCommon.ChildMayHaveDied):
+            return True, self.childDied()
+        return handle(self, envelope)
+
+    return handle_replicator_message
 
 
 def _set_title(name: str, _address: ActorAddress) -> None:

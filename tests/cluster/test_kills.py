@@ -103,9 +103,7 @@ def test__random_kills__never_double_anything_and_leave_the_cluster_whole(sample
     assert not doubled_members(sample)
     with discovery(sample.balancer_port) as client:
         wait_until(lambda: client.all() == sorted(sample.worker_ports), what="all locations")
-    wait_until(
-        lambda: not _surplus(sample, before) or print(_surplus(sample, before)), what="no descriptors to be left over"
-    )
+    wait_until(lambda: not _surplus(sample, before), what="no descriptors to be left over")
     assert sample.stop() == 0
     assert not sample.relatives()
 

@@ -104,6 +104,21 @@ def test__killed_actor_system__is_replaced_and_no_member_notices(running: Cluste
     assert {member["member"]: member["pid"] for member in running.status()["members"]} == before
 
 
+def test__logger_killed_again_and_again_while_it_starts__the_actor_system_goes_on(running: Cluster) -> None:
+    admin = psutil.Process(int(next((running.directory / "run").glob("*/admin.pid")).read_text().split()[0]))
+    root = running.actor_pid("root")
+
+    def logger() -> psutil.Process | None:
+        return next((child for child in admin.children() if child.pid != root and child.status() != "zombie"), None)
+
+    for _ in range(5):
+        wait_until(logger, what="a logger").kill()
+    assert running.run("status").returncode == 0
+    os.kill(running.actor_pid("registry"), signal.SIGKILL)
+    wait_until(lambda: running.actor_is_replaced("registry", 0), what="the registry")
+    assert running.actor_pid("root") == root
+
+
 def test__killed_launcher__tree_runs_on_and_the_next_one_takes_over(running: Cluster) -> None:
     assert running.launcher is not None
     left = running.processes()
