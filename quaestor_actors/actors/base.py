@@ -2,7 +2,8 @@
 
 Three traps of Thespian are closed here once. A handler that raises would be run a second time and its exception sent
 to the sender: here the actor tells its parent in words and ends. A ThespianWatch lasts one message: here every
-message returns the current one. A wakeup cannot be cancelled: here one that is no longer wanted is ignored.
+message returns the current one. A wakeup cannot be cancelled, and under load one in some thousands never comes: here
+time is a descriptor like any other.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any
 
 from setproctitle import setproctitle
@@ -23,9 +23,10 @@ from thespian.actors import (
     ActorExitRequest,
     PoisonMessage,
     ThespianWatch,
-    WakeupMessage,
     WatchMessage,
 )
+
+from quaestor_actors.adapters.timer import Timer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,14 +79,6 @@ class Stopped:
     identity: Identity
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wake:
-    """Payload of a wakeup: whom it is for, and when; a later arrangement for the same key voids it."""
-
-    key: str
-    at: float
-
-
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -116,8 +109,9 @@ class TreeActor(Actor):  # type: ignore[misc]  # Thespian has no type informatio
     def __init__(self) -> None:
         """Take nothing: Thespian makes actors without arguments; the first message brings them."""
         super().__init__()
-        self._watched: dict[int, Callable[[], None]] = {}
         self._wakeups: dict[str, float] = {}
+        self._timer = Timer()
+        self._watched: dict[int, Callable[[], None]] = {self._timer.fd: self._time_passed}
         self._ending = False
 
     def begin(self, identity: Identity, parent: ActorAddress) -> None:
@@ -155,13 +149,23 @@ class TreeActor(Actor):  # type: ignore[misc]  # Thespian has no type informatio
 
     def wake_at(self, key: str, at: float | None) -> None:
         """Arrange `on_wake(key)` at the given monotonic time, instead of any earlier arrangement for the key."""
-        if at is None:
-            self._wakeups.pop(key, None)
-            return
         if self._wakeups.get(key) == at:
             return
-        self._wakeups[key] = at
-        self.wakeupAfter(timedelta(seconds=max(0.0, at - time.monotonic())), payload=Wake(key=key, at=at))
+        if at is None:
+            del self._wakeups[key]
+        else:
+            self._wakeups[key] = at
+        self._timer.set(min(self._wakeups.values(), default=None))
+
+    def _time_passed(self) -> None:
+        self._timer.clear()
+        now = time.monotonic()
+        for key, at in list(self._wakeups.items()):
+            # What one of them does may change when another is due.
+            if at <= now and self._wakeups.get(key) == at:
+                del self._wakeups[key]
+                self.on_wake(key)
+        self._timer.set(min(self._wakeups.values(), default=None))
 
     def end(self) -> None:
         """End this actor's process once what it has sent is delivered."""
@@ -188,10 +192,6 @@ class TreeActor(Actor):  # type: ignore[misc]  # Thespian has no type informatio
                     if handler := self._watched.get(descriptor):
                         handler()
                 self.after_watch()
-            case WakeupMessage(payload=Wake(key=key, at=at)):
-                if self._wakeups.get(key) == at:
-                    del self._wakeups[key]
-                    self.on_wake(key)
             case SetLogLevel(level=level):
                 self.identity = replace(self.identity, log_level=level)
                 logging.getLogger().setLevel(level.upper())

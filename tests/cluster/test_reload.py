@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 
 from support.cluster import Cluster
 from support.waiting import wait_until
@@ -35,8 +36,10 @@ def test__changed_file__touches_only_what_changed(cluster: Cluster) -> None:
     cluster.write(agent("A") + agent("B", count=2) + agent("Gone"))
     cluster.launch()
     before = pids(cluster)
-    cluster.write(agent("A") + agent("B", count=2, seconds=200000) + agent("New"))
-    planned = cluster.run("plan", "-c", str(cluster.directory))
+    new = replace(cluster, directory=cluster.directory / "new")
+    new.directory.mkdir()
+    new.write(agent("A") + agent("B", count=2, seconds=200000) + agent("New"))
+    planned = cluster.run("plan", "-c", str(new.directory))
     assert planned.returncode == 0
     assert planned.stdout.splitlines() == [
         "replace  B/1: arguments changed",
@@ -44,6 +47,7 @@ def test__changed_file__touches_only_what_changed(cluster: Cluster) -> None:
         "stop     Gone: 1 member, no longer configured",
         "start    New: 1 member, added",
     ]
+    (new.directory / "quaestor.cluster.config.yml").rename(cluster.directory / "quaestor.cluster.config.yml")
     # The file is noticed by itself.
     cluster.wait_for_output("the configuration changed")
     wait_until(lambda: set(pids(cluster)) == {"A/1", "B/1", "B/2", "New/1"}, what="the new members")
