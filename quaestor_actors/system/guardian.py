@@ -195,7 +195,7 @@ class Guardian:
 
     def _start_root(self, connection: Connection, admin: WatchedProcess) -> None:
         self._root_address = connection.create(RootSupervisor)
-        # Not only when it says that it works: it may be killed before it does.
+        # It may be killed before it says that it works. Until then this is a guess: a new logger may be younger.
         self._root = _newest_child(admin)
         connection.send(
             self._root_address,
@@ -224,8 +224,11 @@ class Guardian:
                         self._service.take(readiness.TreeLost(what=lost))
                         return Outcome.LOST
                     self._handle_signals(signals.read(), connection)
-                case Ready():
+                case Ready(pid=pid):
                     self._ready_by = None
+                    if not self._watch_root(pid):
+                        return Outcome.LOST
+                    fds = [signals.fd, self._admin.pidfd, self._root.pidfd]
                     self._publish(port)
                     self._service.take(readiness.Heard())
                 case Stopped():
@@ -240,6 +243,13 @@ class Guardian:
                     self._tick(connection)
                 case message:
                     self._heard(message)
+
+    def _watch_root(self, pid: int) -> bool:
+        """Watch the process that says it is the root, whichever was taken for it; return whether it lives."""
+        if self._root is not None and self._root.process.pid != pid:
+            processes.forget(self._root)
+            self._root = processes.watch_pid(pid)
+        return self._root is not None
 
     def _heard(self, message: object) -> None:
         match message:
