@@ -148,9 +148,11 @@ class SealedTCPTransport(stock.TCPTransport):  # type: ignore[misc]  # Thespian 
         """Close every socket of this endpoint; stock means to, and only drops them."""
         mine = getattr(self, "socket", None)
         idle = [each.socket for each in getattr(self, "_openSockets", {}).values()]
+        sending = [getattr(each, "socket", None) for each in getattr(self, "_transmitIntents", {}).values()]
         super().close()
-        for each in [mine, *idle] if mine is not None else idle:
-            each.close()
+        for each in (mine, *idle, *sending):
+            if each is not None:
+                each.close()
 
     def serializer(self, intent: Any) -> bytes:
         """Return a message as it goes on the wire: pickled, sealed for its destination, framed."""
