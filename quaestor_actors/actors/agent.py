@@ -58,7 +58,7 @@ from quaestor_actors.core.agent import (
 )
 from quaestor_actors.core.member import Member, MemberState
 from quaestor_actors.core.probe import ProbeKind
-from quaestor_actors.core.rules import fingerprints, registrations_of
+from quaestor_actors.core.rules import fingerprints, registered_as, registrations_of
 from quaestor_actors.core.spec import AgentSpec, ShutdownAction
 
 DEADLINES = "deadlines"
@@ -223,7 +223,7 @@ class AgentSupervisor(TreeActor):
             self.send(self._prober, configuration_of(self._plan))
             for each in self._group.members.values():
                 self._probe(each)
-        if before.spec.service_names != plan.spec.service_names or before.spec.use_tls != plan.spec.use_tls:
+        if registered_as(before.spec) != registered_as(plan.spec):
             self._announce(self._registry)
         self._look_around()
 

@@ -70,7 +70,8 @@ class ChildPlans:
         """Return what somebody else runs and the registry holds for as long as the cluster runs."""
         return tuple(
             Registration(
-                location=Location(service_name=name, host_name=agent.host_name, port=port, use_tls=agent.use_tls)
+                location=Location(service_name=name, host_name=agent.host_name, port=port, use_tls=agent.use_tls),
+                tls=agent.tls,
             )
             for agent in self.spec.static_agents
             for name in agent.service_names or (agent.agent_type,)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 from thespian.actors import ActorAddress
@@ -18,7 +19,7 @@ from quaestor_actors.adapters.idleness import IdlenessWatch, IdleTarget
 from quaestor_actors.adapters.mailbox import Mailbox
 from quaestor_actors.adapters.plain_probes import PlainProbes, PlainTarget
 from quaestor_actors.adapters.tls import channel_credentials
-from quaestor_actors.core.location import join_address
+from quaestor_actors.core.location import ClientTls, join_address
 from quaestor_actors.core.member import Health
 from quaestor_actors.core.probe import ProbeKind, ProbeSpec
 
@@ -37,6 +38,8 @@ class ConfigureProber:
     service_names: tuple[str, ...]
     """Each must serve; none: the whole server must."""
     use_tls: bool = False
+    tls: ClientTls = field(default_factory=ClientTls)
+    """In effect with `use_tls`."""
     environment: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     """Added to the environment of a command that is run as a probe."""
     working_directory: str | None = None
@@ -111,6 +114,7 @@ def configuration_of(plan: AgentPlan) -> ConfigureProber:
         timeout_s=plan.rules.response_timeout_s,
         service_names=plan.spec.service_names,
         use_tls=plan.spec.use_tls,
+        tls=plan.spec.tls,
         host_name=plan.spec.host_name,
         environment=plan.spec.environment,
         working_directory=plan.spec.working_directory,
@@ -199,7 +203,7 @@ class ProberActor(TreeActor):
             health_target = HealthTarget(
                 address=join_address(to.host_name, port),
                 service_names=to.service_names,
-                credentials=channel_credentials() if to.use_tls else None,
+                credentials=partial(channel_credentials, **asdict(to.tls)) if to.use_tls else None,
             )
             return lambda: probes.add(target, health_target)
         plain_target = PlainTarget(
@@ -211,6 +215,7 @@ class ProberActor(TreeActor):
             environment=dict(to.environment),
             working_directory=to.working_directory,
             use_tls=to.use_tls,
+            tls=to.tls,
         )
         return lambda: probes.add(target, plain_target)
 
@@ -230,7 +235,7 @@ class ProberActor(TreeActor):
         where = IdleTarget(
             address=join_address(to.host_name, message.port),
             service_names=to.service_names,
-            credentials=channel_credentials() if to.use_tls else None,
+            credentials=partial(channel_credentials, **asdict(to.tls)) if to.use_tls else None,
         )
         target = (message.member_id, message.incarnation)
         self._loop.post(lambda: self._idleness.add(target, where))

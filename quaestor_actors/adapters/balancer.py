@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from typing import assert_never
 
 from quaestor_actors.adapters.event_loop import LoopThread
@@ -182,6 +183,7 @@ class _Engine:
         self._has_registrations = False
         self._loads = LoadPoller(loop=loop, response_timeout_s=spec.response_timeout_s, listener=self)
         timing = HealthTiming(response_timeout_s=spec.response_timeout_s, heartbeat_interval_s=HEARTBEAT_INTERVAL_S)
+        self._ca_certificate_file = spec.ca_certificate_file
         self._health: HealthWatch[Registration] = HealthWatch(loop=loop, timing=timing, on_report=self._health_reported)
 
     @property
@@ -250,7 +252,7 @@ class _Engine:
     def _perform(self, effect: Effect) -> None:
         match effect:
             case Connect(registration=registration):
-                self._health.add(registration, _target(registration.location))
+                self._health.add(registration, self._target(registration))
             case Disconnect(registration=registration):
                 self._loads.stop(registration)
                 self._health.remove(registration)
@@ -266,13 +268,14 @@ class _Engine:
             case _:
                 assert_never(effect)
 
-
-def _target(location: Location) -> HealthTarget:
-    return HealthTarget(
-        address=location.address,
-        service_names=(location.service_name,),
-        credentials=channel_credentials() if location.use_tls else None,
-    )
+    def _target(self, registration: Registration) -> HealthTarget:
+        location, tls = registration.location, asdict(registration.tls)
+        tls["ca_certificate_file"] = tls["ca_certificate_file"] or self._ca_certificate_file
+        return HealthTarget(
+            address=location.address,
+            service_names=(location.service_name,),
+            credentials=partial(channel_credentials, **tls) if location.use_tls else None,
+        )
 
 
 def _location_status(entry: Entry, *, now: float) -> LocationStatus:

@@ -93,7 +93,7 @@ class Frontend:
             ConfigError: The certificate is unusable.
             OperationError: The host name or the port cannot be used.
         """
-        credentials = server_credentials(self._spec)
+        credentials = server_credentials(self._spec, ca_certificate_file=self._spec.ca_certificate_file)
         addresses = addresses_to_bind(self._spec.host_name, self._spec.port)
         server = grpc.aio.server(options=_SERVER_OPTIONS)
         service_discovery_pb2_grpc.add_ServiceDiscoveryGrpcServicer_to_server(self._discovery, server)

@@ -11,6 +11,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from quaestor_actors.core.member import Health
+from quaestor_actors.errors import OperationError
 
 FIRST_POLL_S = 0.05
 """A server without `Watch` that does not serve yet is asked again after this time, then after twice as long,
@@ -50,8 +51,8 @@ class HealthTarget:
     """`host:port`."""
     service_names: tuple[str, ...] = ()
     """All must serve; none means the server as a whole (`""`)."""
-    credentials: grpc.ChannelCredentials | None = None
-    """None means plain text."""
+    credentials: Callable[[], grpc.ChannelCredentials] | None = None
+    """Called for each new connection, as their files may change; None means plain text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +146,11 @@ class HealthLink:
     async def _session(self) -> None:
         self._answers.clear()
         self._is_silent = False
-        channel = _open(self._target)
+        try:
+            channel = _open(self._target)
+        except OperationError as error:
+            self._lose(str(error))
+            return
         self.channel = channel
         stub = health_pb2_grpc.HealthStub(channel)
         try:
@@ -237,9 +242,12 @@ class HealthLink:
     def _disconnected(self, details: str | None) -> _Disconnected:
         # gRPC's text is a chain of causes; the last one is what a person can act on.
         cause = brief((details or "").rsplit(": ", maxsplit=1)[-1])
-        self._lost = f"no connection to {self._target.address}: {cause}"
-        self._changed()
+        self._lose(cause)
         return _Disconnected(cause)
+
+    def _lose(self, cause: str) -> None:
+        self._lost = f"no connection to {self._target.address}: {brief(cause)}"
+        self._changed()
 
     def _all(self, health: Health, detail: str) -> tuple[ServiceHealth, ...]:
         return tuple(ServiceHealth(service_name=name, health=health, detail=detail) for name in self._names)
@@ -254,7 +262,7 @@ def brief(details: str | None) -> str:
 def _open(target: HealthTarget) -> grpc.aio.Channel:
     if target.credentials is None:
         return grpc.aio.insecure_channel(target.address, options=_CHANNEL_OPTIONS)
-    return grpc.aio.secure_channel(target.address, target.credentials, options=_CHANNEL_OPTIONS)
+    return grpc.aio.secure_channel(target.address, target.credentials(), options=_CHANNEL_OPTIONS)
 
 
 def _judge(service_name: str, status: int) -> ServiceHealth:

@@ -15,6 +15,7 @@ import grpc
 
 from quaestor_actors.adapters.event_loop import LoopThread
 from quaestor_actors.adapters.health_link import brief
+from quaestor_actors.errors import OperationError
 from quaestor_actors.rpc import load_reporting_pb2, load_reporting_pb2_grpc
 
 ANSWER_S = 1.0
@@ -52,7 +53,7 @@ class IdleTarget:
     """All must be idle; with none there is nothing to ask, and the server counts as idle at once."""
     scope: str = ""
     """Goes with every question."""
-    credentials: grpc.ChannelCredentials | None = None
+    credentials: Callable[[], grpc.ChannelCredentials] | None = None
     """None means plain text."""
 
 
@@ -92,7 +93,10 @@ class IdlenessWatch(Generic[Key]):
             await asyncio.wait(list(self._ending))
 
     async def _watch(self, key: Key, target: IdleTarget) -> None:
-        detail = await self._until_idle(target) if target.service_names else "there is no service to ask"
+        try:
+            detail = await self._until_idle(target) if target.service_names else "there is no service to ask"
+        except OperationError as error:
+            detail = f"no connection to {target.address}: {error}"
         del self._tasks[key]
         self._on_idle(key, detail)
 
@@ -144,4 +148,4 @@ def _reason(target: IdleTarget, error: grpc.aio.AioRpcError) -> str:
 def _open(target: IdleTarget) -> grpc.aio.Channel:
     if target.credentials is None:
         return grpc.aio.insecure_channel(target.address, options=_CHANNEL_OPTIONS)
-    return grpc.aio.secure_channel(target.address, target.credentials, options=_CHANNEL_OPTIONS)
+    return grpc.aio.secure_channel(target.address, target.credentials(), options=_CHANNEL_OPTIONS)

@@ -7,21 +7,24 @@ it serves for the first time, then at its interval.
 from __future__ import annotations
 
 import asyncio
-import ssl
 import zlib
 from collections.abc import Awaitable, Callable, Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Generic, TypeVar
 
 from quaestor_actors.adapters.event_loop import LoopThread
 from quaestor_actors.adapters.health import HealthReport
+from quaestor_actors.adapters.health_link import brief
 from quaestor_actors.adapters.probe_connect import accepts_connections
 from quaestor_actors.adapters.probe_exec import CommandProbe
 from quaestor_actors.adapters.probe_http import answers_get
 from quaestor_actors.adapters.probe_verdict import Verdict
+from quaestor_actors.adapters.tls import client_context
+from quaestor_actors.core.location import ClientTls
 from quaestor_actors.core.member import Health
 from quaestor_actors.core.probe import ProbeKind, ProbeSpec
+from quaestor_actors.errors import OperationError
 
 __all__ = ["HealthReport", "PlainProbe", "PlainProbes", "PlainTarget"]
 
@@ -62,7 +65,9 @@ class PlainTarget:
     working_directory: str | None = None
     """Of a command; None: that of this process."""
     use_tls: bool = False
-    """Of kind http: HTTPS with a certificate for `host_name` that the system's roots trust."""
+    """Of kind http: HTTPS with a certificate for `host_name` that is trusted."""
+    tls: ClientTls = field(default_factory=ClientTls)
+    """In effect with `use_tls`."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be asked.
@@ -136,7 +141,6 @@ class PlainProbes(Generic[Key]):
         self._ending: set[asyncio.Task[None]] = set()
         self._last: dict[Key, HealthReport[Key]] = {}
         self._turns = asyncio.Semaphore(CHECKS_AT_ONCE)
-        self._tls: ssl.SSLContext | None = None
 
     def add(self, key: Key, target: PlainTarget) -> None:
         """Ask a target under the caller's own key; what was asked under this key before is dropped."""
@@ -180,14 +184,7 @@ class PlainProbes(Generic[Key]):
         port = target.port or 0
         if target.spec.kind is ProbeKind.TCP:
             return partial(accepts_connections, target.host_name, port, timeout_s=target.timeout_s)
-        tls = self._tls_context() if target.use_tls else None
-        return partial(answers_get, target.host_name, port, target.spec.path, timeout_s=target.timeout_s, tls=tls)
-
-    def _tls_context(self) -> ssl.SSLContext:
-        # To read the system's roots takes long enough to do it once for all targets.
-        if self._tls is None:
-            self._tls = ssl.create_default_context()
-        return self._tls
+        return partial(_get, target, port)
 
     async def _in_turn(self, check: Check) -> Verdict:
         async with self._turns:
@@ -198,6 +195,15 @@ class PlainProbes(Generic[Key]):
         if report != self._last.get(key):
             self._last[key] = report
             self._on_report(report)
+
+
+async def _get(target: PlainTarget, port: int) -> Verdict:
+    try:
+        # Each time, as the files may change.
+        tls = client_context(**asdict(target.tls)) if target.use_tls else None
+    except OperationError as error:
+        return Verdict(health=Health.UNREACHABLE, detail=brief(str(error)))
+    return await answers_get(target.host_name, port, target.spec.path, timeout_s=target.timeout_s, tls=tls)
 
 
 def _spread(key: Hashable) -> float:

@@ -1,24 +1,87 @@
-"""TLS credentials for gRPC from PEM files and the system's trusted roots. What is named must be usable."""
+"""TLS credentials for gRPC from PEM files and the system's trusted roots. What is named must be usable.
+
+Files may be replaced while they are in use: a server takes the new ones for the next connection that comes in, a
+client for the next one that it opens. Connections that are open go on.
+"""
 
 from __future__ import annotations
 
+import logging
+import os
 import ssl
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
+from typing import assert_never
 
 import grpc
+from cryptography import x509
 
 from quaestor_actors.core.spec import BalancerSpec
 from quaestor_actors.errors import ConfigError, ConfigFault, OperationError
+from quaestor_actors.pem import USABLE_KINDS, PemFault, UnusablePemError, certificate_of, ends_of_authorities
+
+LOOK_INTERVAL_S = 1.0
+"""A server looks for new files at most this often, and only when somebody connects."""
+
+_KEPT = 32
+"""So many different credentials of clients are kept ready; one costs what parsing the trusted roots costs."""
+
+_SERVER_KEYS = ("certificate", "privateKeyFile", "caCertificateFile")
+
+_log = logging.getLogger(__name__)
+
+Signature = tuple[tuple[int, int, int] | None, ...]
+"""What files look like from outside: inode, size and time of change of each, None for one that cannot be seen."""
 
 
-def server_credentials(spec: BalancerSpec) -> grpc.ServerCredentials | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Files:
+    """The files of one side of a connection. `key` is None if there is no certificate, or if it holds its key."""
+
+    certificate: str | None = None
+    key: str | None = None
+    roots: str | None = None
+    """None: whom gRPC itself trusts."""
+
+    def signature(self) -> Signature:
+        """Return what tells these files from what they were before, or will be after, a change."""
+        return tuple(_signature(path) for path in (self.certificate, self.key, self.roots) if path is not None)
+
+
+class _UnusableError(Exception):
+    """A file is not what it should be; says which and why."""
+
+    def __init__(self, file: str, message: str, *, at: int) -> None:
+        """Take the file, what is wrong, and the file's place in `_SERVER_KEYS`."""
+        super().__init__(f"{file} {message}")
+        self.file = file
+        self.message = message
+        self.at = at
+
+
+def server_credentials(
+    spec: BalancerSpec, *, ca_certificate_file: str | None = None, clock: Callable[[], float] = time.monotonic
+) -> grpc.ServerCredentials | None:
     """Return the balancer's server credentials, or None for plain text if no certificate is named.
 
-    With `enforce_mutual_tls` a client must present a certificate that the system's roots trust.
+    Files that change are taken for the connections after that, without a restart. New ones that are unusable are
+    logged once, and those before stay in use. The credentials may be used for any number of ports, of
+    `grpc.aio.server` as of `grpc.server`.
+
+    Args:
+        spec: With `enforce_mutual_tls` a client must present a certificate that is trusted.
+        ca_certificate_file: Whose clients are trusted then; None: those of the system's roots.
+        clock: Seconds that only grow.
 
     Raises:
-        ConfigError: A file cannot be read, is no PEM, or is encrypted; the key does not belong to the certificate;
-            only one of the two is named; or mutual TLS is asked for without a certificate.
+        ConfigError: A file cannot be read, is no PEM, or is encrypted; the key does not belong to the certificate, or
+            is of a kind that gRPC cannot use; only one of the two is named; or mutual TLS is asked for without a
+            certificate.
         OperationError: Mutual TLS is asked for and the system has no trusted roots.
     """
     if spec.certificate is None and spec.private_key_file is None:
@@ -29,27 +92,123 @@ def server_credentials(spec: BalancerSpec) -> grpc.ServerCredentials | None:
         raise _fault(str(spec.private_key_file), "privateKeyFile", "is given without certificate")
     if spec.private_key_file is None:
         raise _fault(spec.certificate, "certificate", "is given without privateKeyFile")
-    chain = _read(spec.certificate, "certificate")
-    key = _read(spec.private_key_file, "privateKeyFile")
-    # gRPC would only say "failed to bind"; OpenSSL knows what is wrong.
+    roots = None
+    if spec.enforce_mutual_tls:
+        roots = ca_certificate_file or _system_roots()
+        if roots is None:
+            raise OperationError("mutual TLS needs trusted root certificates: name a PEM file in caCertificateFile")
+    current = _ServerConfiguration(spec.certificate, spec.private_key_file, roots=roots, clock=clock)
+    return grpc.dynamic_ssl_server_credentials(current(), current, spec.enforce_mutual_tls)
+
+
+def channel_credentials(
+    *,
+    ca_certificate_file: str | None = None,
+    client_certificate: str | None = None,
+    client_private_key_file: str | None = None,
+) -> grpc.ChannelCredentials:
+    """Return credentials from the files as they are now. Call it for each new connection.
+
+    It costs a look at the files; they are read when they have changed.
+
+    Args:
+        ca_certificate_file: Whose servers are trusted; None: those of the system's roots (gRPC's own if it has none).
+        client_certificate: PEM file with the chain to present, and with its private key unless that has its own file.
+        client_private_key_file: PEM file with the private key.
+
+    Raises:
+        OperationError: A file is missing or unusable, or there is a key without a certificate.
+    """
+    files = _client_files(ca_certificate_file, client_certificate, client_private_key_file)
+    return _channel_credentials(files, files.signature())
+
+
+def client_context(
+    *,
+    ca_certificate_file: str | None = None,
+    client_certificate: str | None = None,
+    client_private_key_file: str | None = None,
+) -> ssl.SSLContext:
+    """Return the like of `channel_credentials` for connections that are not gRPC's.
+
+    Raises:
+        OperationError: As there.
+    """
+    files = _client_files(ca_certificate_file, client_certificate, client_private_key_file)
+    return _client_context(files, files.signature())
+
+
+class _ServerConfiguration:
+    """The certificate configuration of the moment; called by gRPC on its own threads, for each new connection.
+
+    It answers with a configuration each time, never with "unchanged": every port of a server keeps one of its own,
+    asks for itself, and cannot even be opened on "unchanged". A call does not raise.
+    """
+
+    def __init__(self, certificate: str, key: str, *, roots: str | None, clock: Callable[[], float]) -> None:
+        self._certificate = certificate
+        self._files = _Files(certificate=certificate, key=key, roots=roots)
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._looked_at = clock()
+        # Before the files are read: a change in between is then seen at the next look.
+        self._signature = self._files.signature()
+        try:
+            self._current = self._load()
+        except _UnusableError as error:
+            raise _fault(error.file, _SERVER_KEYS[error.at], error.message) from error
+
+    def __call__(self) -> grpc.ServerCertificateConfiguration:
+        with self._lock:
+            now = self._clock()
+            if now - self._looked_at >= LOOK_INTERVAL_S:
+                self._looked_at = now
+                self._look()
+            return self._current
+
+    def _look(self) -> None:
+        signature = self._files.signature()
+        if signature == self._signature:
+            return
+        self._signature = signature
+        try:
+            self._current = self._load()
+        except _UnusableError as error:
+            _log.error("the certificate before stays in use: %s", error)
+        else:
+            _log.info("new connections get the new certificate in %s", self._certificate)
+
+    def _load(self) -> grpc.ServerCertificateConfiguration:
+        pair = _read_pair(self._certificate, self._files.key)
+        roots = None if self._files.roots is None else _read_roots(self._files.roots)
+        return grpc.ssl_server_certificate_configuration([pair], root_certificates=roots)
+
+
+@lru_cache(maxsize=_KEPT)
+def _channel_credentials(files: _Files, _signature: Signature) -> grpc.ChannelCredentials:
+    key = chain = roots = None
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
-            spec.certificate, spec.private_key_file, password=_no_password
-        )
-    except ssl.SSLError as error:
-        why = error.reason or str(error)
-        raise _fault(spec.certificate, "certificate", f"is unusable with {spec.private_key_file}: {why}") from error
-    if not spec.enforce_mutual_tls:
-        return grpc.ssl_server_credentials([(key, chain)])
-    roots = _system_roots()
-    if roots is None:
-        raise OperationError("mutual TLS needs trusted root certificates: name a PEM file in SSL_CERT_FILE")
-    return grpc.ssl_server_credentials([(key, chain)], root_certificates=roots, require_client_auth=True)
+        if files.certificate is not None:
+            key, chain = _read_pair(files.certificate, files.key)
+        if files.roots is not None:
+            roots = _read_roots(files.roots)
+    except _UnusableError as error:
+        raise OperationError(str(error)) from error
+    return grpc.ssl_channel_credentials(root_certificates=roots, private_key=key, certificate_chain=chain)
 
 
-def channel_credentials() -> grpc.ChannelCredentials:
-    """Return credentials that accept servers which the system's roots trust (gRPC's own if it has none)."""
-    return grpc.ssl_channel_credentials(root_certificates=_system_roots())
+@lru_cache(maxsize=_KEPT)
+def _client_context(files: _Files, _signature: Signature) -> ssl.SSLContext:
+    try:
+        if files.roots is not None:
+            _read_roots(files.roots)
+        context = ssl.create_default_context(cafile=files.roots)
+        if files.certificate is not None:
+            _read_pair(files.certificate, files.key)
+            context.load_cert_chain(files.certificate, files.key, password=_no_password)
+    except (_UnusableError, OSError) as error:
+        raise OperationError(str(error)) from error
+    return context
 
 
 def _no_password() -> str:
@@ -57,17 +216,89 @@ def _no_password() -> str:
     return ""
 
 
-def _system_roots() -> bytes | None:
-    """Return OpenSSL's trusted roots as PEM; the variable SSL_CERT_FILE names another file, as everywhere."""
-    path = ssl.get_default_verify_paths().cafile
-    return None if path is None else Path(path).read_bytes()
+def _client_files(ca: str | None, certificate: str | None, key: str | None) -> _Files:
+    if certificate is None and key is not None:
+        raise OperationError(f"{key} is given without a client certificate")
+    return _Files(certificate=certificate, key=key, roots=ca or _system_roots())
 
 
-def _read(path: str, key: str) -> bytes:
+def _read_pair(file: str, key_file: str | None) -> tuple[bytes, bytes]:
+    """Return the private key and the chain, as gRPC takes them.
+
+    Raises:
+        _UnusableError: They cannot be used, or not together.
+    """
+    chain = _read(file, at=0)
+    key = chain if key_file is None else _read(key_file, at=1)
+    try:
+        leaf = certificate_of(chain, key)
+    except UnusablePemError as error:
+        raise _unusable(error.fault, file, key_file or file) from error
+    _warn_of_time(file, leaf)
+    return key, chain
+
+
+def _unusable(fault: PemFault, file: str, key_file: str) -> _UnusableError:
+    match fault:
+        case PemFault.NO_CERTIFICATE:
+            return _UnusableError(file, "is unusable: it is not a certificate chain in PEM form", at=0)
+        case PemFault.UNUSABLE_KIND:
+            return _UnusableError(file, f"is unusable: gRPC takes certificates of {USABLE_KINDS}", at=0)
+        case PemFault.NO_KEY:
+            message = "is unusable: it holds no private key in PEM form without a password"
+            return _UnusableError(key_file, message, at=1)
+        case PemFault.OTHER_KEY:
+            message = f"is unusable: it is not the key of {file} (KEY_VALUES_MISMATCH)"
+            return _UnusableError(key_file, message, at=1)
+        case _:
+            assert_never(fault)
+
+
+def _warn_of_time(file: str, leaf: x509.Certificate) -> None:
+    # No error: clocks differ, and the peer's is the one that counts.
+    now = datetime.now(UTC)
+    if now > leaf.not_valid_after_utc:
+        _log.warning("%s expired at %s", file, leaf.not_valid_after_utc.isoformat())
+    elif now < leaf.not_valid_before_utc:
+        _log.warning("%s is not valid before %s", file, leaf.not_valid_before_utc.isoformat())
+
+
+def _read_roots(file: str) -> bytes:
+    roots = _read(file, at=2)
+    try:
+        ends_of_authorities(roots)
+    except ValueError as error:
+        raise _UnusableError(file, "is unusable: it holds no certificates in PEM form", at=2) from error
+    return roots
+
+
+def _system_roots() -> str | None:
+    """Return the file of OpenSSL's trusted roots; the variable SSL_CERT_FILE names another one, as everywhere.
+
+    Raises:
+        OperationError: The variable names what is no file; nobody wants others trusted instead.
+    """
+    paths = ssl.get_default_verify_paths()
+    named = os.environ.get(paths.openssl_cafile_env)
+    if named and paths.cafile != named:
+        raise OperationError(f"{paths.openssl_cafile_env} names {named}, and there is no such file")
+    return paths.cafile
+
+
+def _signature(path: str) -> tuple[int, int, int] | None:
+    try:
+        found = Path(path).stat()
+    except OSError:
+        # Missing, or not to be looked at: whoever reads it says why.
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _read(path: str, *, at: int) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise _fault(path, key, f"cannot be read: {error.strerror}") from error
+        raise _UnusableError(path, f"cannot be read: {error.strerror}", at=at) from error
 
 
 def _fault(file: str, key: str, message: str) -> ConfigError:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from quaestor_actors.config.certificate import check_authorities, check_client_certificate
 from quaestor_actors.config.probing import probe_spec
 from quaestor_actors.config.schema_agent import AgentKeys
 from quaestor_actors.config.sections import Entry, Section, read_entries, read_section
 from quaestor_actors.config.supervision import restart_spec
 from quaestor_actors.config.value_rules import name_problem
 from quaestor_actors.config.yaml_values import described, is_null
+from quaestor_actors.core.location import ClientTls
 from quaestor_actors.core.spec import (
     LOAD_BALANCER,
     AgentSpec,
@@ -25,6 +27,7 @@ from quaestor_actors.core.spec import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from quaestor_actors.config.report import Place, Report
 
@@ -111,11 +114,27 @@ def check_port_count(agent: AgentSection, report: Report) -> None:
     report.fault(section.place_of("ports"), message)
 
 
-def report_pending(agent: AgentSection, report: Report) -> None:
-    """List the keys of an agent that its members should heed and that do nothing yet."""
-    section = agent.section
-    if section.keys.client_certificate is not None:
-        report.not_in_effect(section.place_of("clientCertificate"), "no client certificate is presented")
+def check_client_tls(agent: AgentSection, *, authorities: str | None, folder: Path, report: Report) -> ClientTls:
+    """Return how the members of an agent are connected to by TLS; report what is unusable, or of no use.
+
+    Args:
+        agent: the agent as the file gives it.
+        authorities: absolute path of those that are trusted when the agent names none.
+        folder: where relative paths start.
+        report: takes the faults and warnings.
+    """
+    section, keys = agent.section, agent.section.keys
+    certificate, key = check_client_certificate(
+        section, keys.client_certificate, keys.client_private_key_file, folder=folder, report=report
+    )
+    own = check_authorities(section, keys.ca_certificate_file, folder=folder, report=report)
+    if not keys.use_tls and "useTLS" not in section.broken:
+        for name in ("clientCertificate", "clientPrivateKeyFile", "caCertificateFile"):
+            if name in section.entries:
+                report.warn(section.entries[name].key, "has no effect without useTLS: true")
+    return ClientTls(
+        ca_certificate_file=own or authorities, client_certificate=certificate, client_private_key_file=key
+    )
 
 
 def agent_spec(
@@ -126,6 +145,7 @@ def agent_spec(
     executable: str | None = None,
     working_directory: str | None = None,
     depends_on: tuple[tuple[str, Condition], ...] = (),
+    tls: ClientTls | None = None,
 ) -> AgentSpec:
     """Return the spec of an agent in which nothing was found wrong.
 
@@ -136,6 +156,7 @@ def agent_spec(
         executable: absolute path, or None if the members are not ours to start.
         working_directory: absolute path, or None for that of this process.
         depends_on: other agents by their types.
+        tls: how members are connected to; None for no more than the system's roots.
     """
     keys = agent.section.keys
     return AgentSpec(
@@ -147,7 +168,7 @@ def agent_spec(
         ports=keys.ports,
         host_name=keys.host_name,
         use_tls=keys.use_tls,
-        client_certificate=keys.client_certificate,
+        tls=tls or ClientTls(),
         service_names=keys.service_names,
         working_directory=working_directory,
         user=keys.user,

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from quaestor_actors.config.agents import (
     AgentSection,
     agent_spec,
+    check_client_tls,
     check_port_count,
     read_agents,
 )
-from quaestor_actors.config.certificate import check_certificate
+from quaestor_actors.config.certificate import check_authorities, check_certificate
 from quaestor_actors.config.loaded import LoadedCluster
 from quaestor_actors.config.locate import LOAD_BALANCER_FILE
 from quaestor_actors.config.ports import Claim, check_claims, claims_of, on_same_host
@@ -20,6 +21,7 @@ from quaestor_actors.config.schema import LoadBalancerKeys
 from quaestor_actors.config.sections import Section, read_entries, read_section
 from quaestor_actors.config.yaml_document import read_document
 from quaestor_actors.config.yaml_values import is_null
+from quaestor_actors.core.location import ClientTls
 from quaestor_actors.core.spec import KEY_VALUE_STORE, WORKER, AgentSpec, BalancerSpec, ClusterSpec
 from quaestor_actors.errors import ConfigError
 
@@ -36,6 +38,8 @@ _OF_SERVICES = frozenset(
         "hostName",
         "useTLS",
         "clientCertificate",
+        "clientPrivateKeyFile",
+        "caCertificateFile",
         "serviceNames",
         "excludeFromServiceRegistry",
     }
@@ -74,6 +78,7 @@ def read_balancer_file(file: Path, *, report: Report, environ: Mapping[str, str]
     section = read_section(node, LoadBalancerKeys, report=report, place=place)
     agents = read_agents(entries.get("agents"), report)
     certificate, key = check_certificate(section, folder=file.parent, report=report)
+    authorities = check_authorities(section, section.keys.ca_certificate_file, folder=file.parent, report=report)
     _check_mutual_tls(section, report)
     for agent in agents:
         _check_agent(agent, report)
@@ -86,7 +91,15 @@ def read_balancer_file(file: Path, *, report: Report, environ: Mapping[str, str]
         enforce_mutual_tls=section.keys.enforce_mutual_tls,
         response_timeout_s=section.keys.service_response_timeout_seconds,
         recently_used_timeout_s=section.keys.recently_used_timeout_seconds,
-        agents=tuple(_service_spec(agent, environ) for agent in agents),
+        ca_certificate_file=authorities,
+        agents=tuple(
+            _service_spec(
+                agent,
+                tls=check_client_tls(agent, authorities=authorities, folder=file.parent, report=report),
+                environ=environ,
+            )
+            for agent in agents
+        ),
     )
     workers = claims_of(agent for agent in agents if agent.agent_type == WORKER)
     return BalancerFile(given=frozenset(section.entries), broken=section.broken, spec=spec, workers=tuple(workers))
@@ -108,14 +121,15 @@ def _check_mutual_tls(section: Section[LoadBalancerKeys], report: Report) -> Non
         return
     if "certificate" not in section.entries and "privateKeyFile" not in section.entries:
         report.fault(section.place_of("enforceMutualTls"), "mutual TLS needs certificate and privateKeyFile")
+    elif section.keys.ca_certificate_file is None and "caCertificateFile" not in section.broken:
+        message = "without caCertificateFile every client is let in that has a certificate of any public authority"
+        report.warn(section.place_of("enforceMutualTls"), message)
 
 
 def _check_agent(agent: AgentSection, report: Report) -> None:
     section = agent.section
     if "processCount" in section.entries:
         check_port_count(agent, report)
-    if section.keys.client_certificate is not None:
-        report.not_in_effect(section.place_of("clientCertificate"), "no client certificate is presented")
     match agent.agent_type:
         case "":
             return
@@ -140,9 +154,9 @@ def _check_ports(section: Section[LoadBalancerKeys], agents: tuple[AgentSection,
     check_claims([*own, *claims_of(agents)], report=report, same_interface=on_same_host)
 
 
-def _service_spec(agent: AgentSection, environ: Mapping[str, str]) -> AgentSpec:
+def _service_spec(agent: AgentSection, *, tls: ClientTls, environ: Mapping[str, str]) -> AgentSpec:
     count = len(agent.section.keys.ports)
-    return agent_spec(agent, process_count=count, environ=environ)
+    return agent_spec(agent, process_count=count, environ=environ, tls=tls)
 
 
 def load_balancer(directory: Path, *, environ: Mapping[str, str]) -> LoadedCluster:

@@ -14,12 +14,13 @@ import yaml
 from quaestor_actors.config.agents import (
     AgentSection,
     agent_spec,
+    check_client_tls,
     check_port_count,
     check_unique,
     read_agents,
-    report_pending,
 )
 from quaestor_actors.config.balancer import BalancerFile, read_balancer_file, warn_of_strangers
+from quaestor_actors.config.certificate import check_authorities
 from quaestor_actors.config.dependencies import check_dependencies
 from quaestor_actors.config.executable import ExecutableNotUsableError, find_executable
 from quaestor_actors.config.loaded import LoadedCluster
@@ -79,6 +80,7 @@ def load_cluster(directory: Path, *, environ: Mapping[str, str]) -> LoadedCluste
         raise ConfigError(tuple(sorted(set(report.faults))))
     entries = _top_entries(root, report)
     section = _cluster_section(root, entries.get("clusterConfig"), report)
+    authorities = check_authorities(section, section.keys.ca_certificate_file, folder=directory, report=report)
     agents = _managed_agents(entries.get("agents"), report)
     builtin = next((agent for agent in agents if agent.is_builtin_balancer), None)
     balancer_file, balancer = None, None
@@ -89,10 +91,10 @@ def load_cluster(directory: Path, *, environ: Mapping[str, str]) -> LoadedCluste
         warn_of_strangers(balancer_file, claims_of(agents), balancer_report)
     if builtin is not None:
         _check_builtin(builtin, balancer_file, report)
-        balancer = _balancer_spec(builtin, balancer_file)
+        balancer = _balancer_spec(builtin, balancer_file, authorities)
     _check_ports(agents, balancer, report)
     check_auto_shutdown(section, agents, report)
-    specs = _specs(agents, folder=directory, environ=environ, report=report)
+    specs = _specs(agents, authorities=authorities, folder=directory, environ=environ, report=report)
     faults = [*sorted(set(report.faults)), *sorted(set(balancer_report.faults))]
     if faults:
         raise ConfigError(tuple(faults))
@@ -152,7 +154,7 @@ def _contradicts(port: int, file: BalancerFile) -> bool:
     return "port" in file.given and "port" not in file.broken and port != file.spec.port
 
 
-def _balancer_spec(agent: AgentSection, file: BalancerFile | None) -> BalancerSpec:
+def _balancer_spec(agent: AgentSection, file: BalancerFile | None, authorities: str | None) -> BalancerSpec:
     """Take the balancer's own file first, then the agent, then the defaults."""
     keys = agent.section.keys
     spec, given = (BalancerSpec(), frozenset[str]()) if file is None else (file.spec, file.given)
@@ -160,7 +162,7 @@ def _balancer_spec(agent: AgentSection, file: BalancerFile | None) -> BalancerSp
         spec = replace(spec, port=keys.ports[0])
     if "hostName" not in given and "hostName" in agent.section.entries:
         spec = replace(spec, host_name=keys.host_name)
-    return spec
+    return replace(spec, ca_certificate_file=spec.ca_certificate_file or authorities)
 
 
 def _check_ports(agents: tuple[AgentSection, ...], balancer: BalancerSpec | None, report: Report) -> None:
@@ -174,7 +176,12 @@ def _check_ports(agents: tuple[AgentSection, ...], balancer: BalancerSpec | None
 
 
 def _specs(
-    agents: tuple[AgentSection, ...], *, folder: Path, environ: Mapping[str, str], report: Report
+    agents: tuple[AgentSection, ...],
+    *,
+    authorities: str | None,
+    folder: Path,
+    environ: Mapping[str, str],
+    report: Report,
 ) -> tuple[AgentSpec, ...]:
     depends_on = check_dependencies(agents, report)
     specs = []
@@ -187,7 +194,6 @@ def _specs(
             # It has no work that could be done; as a significant agent it would hold up the others for ever.
             specs.append(replace(agent_spec(agent, process_count=count, environ=environ), significant=False))
             continue
-        report_pending(agent, report)
         check_supervision(agent, report)
         check_probe(agent, report)
         check_user(agent, report)
@@ -199,6 +205,7 @@ def _specs(
             executable=_executable(agent, folder=folder, environ=environ, report=report),
             working_directory=check_working_directory(agent, folder=folder, report=report),
             depends_on=depends_on[agent.agent_type],
+            tls=check_client_tls(agent, authorities=authorities, folder=folder, report=report),
         )
         specs.append(spec)
     return tuple(specs)

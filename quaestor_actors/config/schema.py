@@ -70,6 +70,7 @@ class ClusterKeys(Keys):
     intensity: Restarts = 0
     period_seconds: Period = 60.0
     auto_shutdown: AutoShutdownWord = AutoShutdown.NEVER
+    ca_certificate_file: FileName | None = None
     log_level: Annotated[LogLevel, word_of(LogLevel)] = LogLevel.INFO
 
 
@@ -81,5 +82,6 @@ class LoadBalancerKeys(Keys):
     certificate: FileName | None = None
     private_key_file: FileName | None = None
     enforce_mutual_tls: bool = False
+    ca_certificate_file: FileName | None = None
     service_response_timeout_seconds: Period = 2.0
     recently_used_timeout_seconds: Seconds = 5.0

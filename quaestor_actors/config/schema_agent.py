@@ -52,6 +52,8 @@ class AgentKeys(Keys):
     host_name: HostName = "localhost"
     use_tls: Annotated[bool, Field(alias="useTLS")] = False
     client_certificate: FileName | None = None
+    client_private_key_file: FileName | None = None
+    ca_certificate_file: FileName | None = None
     service_names: tuple[ServiceName, ...] = ()
     exclude_from_service_registry: bool = False
     cluster_shutdown_action: ShutdownWord = "none"

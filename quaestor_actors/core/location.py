@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 def join_address(host: str, port: int) -> str:
@@ -28,6 +28,17 @@ class Location:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClientTls:
+    """What a client needs to connect to a location by TLS. Files are PEM, their paths absolute."""
+
+    ca_certificate_file: str | None = None
+    """Whose certificates are trusted; None: those of the system's roots."""
+    client_certificate: str | None = None
+    """What is presented to a server that asks; holds its private key, too, unless that has a file of its own."""
+    client_private_key_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
     """A location together with the incarnation that offers it.
 
@@ -38,3 +49,5 @@ class Registration:
     location: Location
     incarnation: int = 0
     """0 for a location that nobody of ours started."""
+    tls: ClientTls = field(default_factory=ClientTls)
+    """For a location with `use_tls`."""

@@ -61,9 +61,15 @@ def registrations_of(agent: AgentSpec, port: int, incarnation: int) -> tuple[Reg
         Registration(
             location=Location(service_name=name, host_name=agent.host_name, port=port, use_tls=agent.use_tls),
             incarnation=incarnation,
+            tls=agent.tls,
         )
         for name in agent.service_names
     )
+
+
+def registered_as(agent: AgentSpec) -> tuple[object, ...]:
+    """Return what the registry is told of every member alike; when it changes they are announced again."""
+    return agent.service_names, agent.use_tls, agent.tls
 
 
 def fingerprints(agent: AgentSpec) -> dict[str, str]:

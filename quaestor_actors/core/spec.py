@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from quaestor_actors.core.location import ClientTls
 from quaestor_actors.core.probe import ProbeSpec
 from quaestor_actors.core.restart import AutoShutdown, Backoff, Intensity, RestartType, Strategy
 
@@ -109,7 +110,8 @@ class AgentSpec:
     """One per member, or none: then every start takes a free port."""
     host_name: str = "localhost"
     use_tls: bool = False
-    client_certificate: str | None = None
+    tls: ClientTls = field(default_factory=ClientTls)
+    """In effect with `use_tls`."""
     service_names: tuple[str, ...] = ()
     """Each is health-checked and registered; none: the health of the whole server (`""`) is checked."""
     working_directory: str | None = None
@@ -152,6 +154,8 @@ class BalancerSpec:
     certificate: str | None = None
     private_key_file: str | None = None
     enforce_mutual_tls: bool = False
+    ca_certificate_file: str | None = None
+    """Whose clients and services are trusted, where an agent says nothing else; None: those of the system's roots."""
     response_timeout_s: float = 2.0
     """A location that does not answer within this time is left out of the answers."""
     recently_used_timeout_s: float = 5.0

@@ -193,7 +193,7 @@ def test__server_with_tls__is_asked_over_tls(waiting: Waiting, tmp_path: Path) -
     chain, key = (Path(file).read_bytes() for file in authority.issue("localhost"))
     load = Busy(0)
     with TinyServer(report_load=load, credentials=grpc.ssl_server_credentials([(key, chain)])) as server:
-        waiting.add(server.port, "Worker", credentials=grpc.ssl_channel_credentials(authority.root_pem))
+        waiting.add(server.port, "Worker", credentials=lambda: grpc.ssl_channel_credentials(authority.root_pem))
         assert waiting.expect() == "no request is running"
 
 

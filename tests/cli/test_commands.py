@@ -84,10 +84,12 @@ def test__check__of_a_good_configuration__says_ok(quaestor: Cluster) -> None:
 
 
 def test__check__names_what_is_not_in_effect(quaestor: Cluster) -> None:
-    quaestor.configure(agent_extra="    clientCertificate: cert.pem\n")
+    quaestor.configure()
+    file = quaestor.directory / "quaestor.cluster.config.yml"
+    file.write_text(file.read_text().replace("agentType: Worker", "agentType: KeyValueStore"))
     answer = quaestor.run("check", "-c", str(quaestor.directory))
     assert answer.returncode == 0
-    assert "agents[0].clientCertificate: not in effect yet: " in answer.stdout
+    assert "agents[0].agentType: not in effect yet: " in answer.stdout
 
 
 @pytest.mark.parametrize("verb", ["check", "cluster"])

@@ -102,7 +102,6 @@ Agents:
     PORTS: [1, 2]
     hostname: "::1"
     useTls: true
-    clientcertificate: c.pem
     servicenames: [S, T]
     startupwaitseconds: 3
     recyclingintervalhours: 1.5
@@ -126,7 +125,6 @@ Agents:
                 ports=(1, 2),
                 host_name="::1",
                 use_tls=True,
-                client_certificate="c.pem",
                 service_names=("S", "T"),
                 startup_deadline_s=3.0,
                 recycling=RecyclingSpec(interval_s=5400.0),
@@ -135,10 +133,7 @@ Agents:
             ),
         ),
     )
-    file = tmp_path / CLUSTER_FILE
-    assert [str(pending) for pending in result.pending] == [
-        f"{file}:12:24: Agents[0].clientcertificate: not in effect yet: no client certificate is presented",
-    ]
+    assert result.pending == ()
 
 
 def test__both_forms_of_agents__are_the_same(tmp_path: Path) -> None:
