@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import time
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
-from thespian.actors import Actor, ActorAddress, ThespianWatch, WakeupMessage, WatchMessage
+from thespian.actors import Actor, ActorAddress, ThespianWatch, WatchMessage
 
 
 @dataclass(frozen=True)
@@ -24,18 +22,6 @@ class AskPids:
 @dataclass(frozen=True)
 class WatchFifo:
     path: str
-
-
-@dataclass(frozen=True)
-class WakeTogether:
-    """Answered with a Woken for each of so many wakeups, all due at the same time."""
-
-    count: int
-
-
-@dataclass(frozen=True)
-class Woken:
-    number: int
 
 
 @dataclass(frozen=True)
@@ -75,14 +61,6 @@ class Parent(Actor):
             case WatchFifo():
                 self.asker = sender
                 self.fifo = os.open(message.path, os.O_RDONLY | os.O_NONBLOCK)
-            case WakeTogether():
-                self.asker = sender
-                for number in range(message.count):
-                    self.wakeupAfter(timedelta(milliseconds=20), payload=number)
-                # All are due by the time the actor is free again.
-                time.sleep(0.03)
-            case WakeupMessage():
-                self.send(self.asker, Woken(number=message.payload))
             case WatchMessage():
                 self.send(self.asker, FifoReady(os.read(self.fifo, 100)))
         return ThespianWatch([self.fifo] if self.fifo >= 0 else [])

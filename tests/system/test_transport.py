@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 from support.hostile_frames import attack
-from support.tiny_actors import AskPids, Echo, FifoReady, Pids, WakeTogether, WatchFifo
+from support.tiny_actors import AskPids, Echo, FifoReady, Pids, WatchFifo
 from support.tiny_system import TinySystem
 from support.waiting import wait_until
 
@@ -51,12 +51,6 @@ def test__a_watched_descriptor__wakes_its_actor(
     connection.send(address, WatchFifo(str(fifo)))
     fifo.write_bytes(b"news")
     assert connection.receive(10) == FifoReady(b"news")
-
-
-def test__wakeups_due_at_the_same_time__are_all_delivered(tiny_system: TinySystem, connection: Connection) -> None:
-    connection.send(connection.address_of(tiny_system.parent_address), WakeTogether(count=5))
-    woken = {connection.receive(5.0).number for _ in range(5)}
-    assert woken == {0, 1, 2, 3, 4}
 
 
 def test__every_listening_socket__is_on_loopback(tiny_system: TinySystem, connection: Connection) -> None:
