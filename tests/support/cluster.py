@@ -138,8 +138,8 @@ agents:
         """Wait until a member is in a state, and return it."""
 
         def found() -> dict[str, Any] | None:
-            member = self.member(name)
-            return member if member["state"] == state else None
+            members: list[dict[str, Any]] = self.status()["members"]
+            return next((one for one in members if one["member"] == name and one["state"] == state), None)
 
         return wait_until(found, timeout_s=START_TIMEOUT_S, what=f"{name} to be {state}") or {}
 
