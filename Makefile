@@ -20,7 +20,7 @@ run: $(RUN_READY)  ## Run the sample cluster until Ctrl+C
 	@exec $(BIN)/quaestor cluster -c conf
 
 test: $(TEST_READY)  ## Run all tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: lint test  ## Lint, types, import rules, stubs, tests
 

@@ -8,10 +8,8 @@ from pathlib import Path
 import pytest
 from support.cluster import ROOT, Cluster
 from support.grpcurl import grpcurl
+from support.sample_ports import BALANCER_PORT, WORKER_PORTS, sample_ports
 from support.waiting import wait_until
-
-# The sample's own ports can be held once only.
-pytestmark = pytest.mark.xdist_group("the sample's ports")
 
 BALANCER = "127.0.0.1:5150"
 DISCOVERY = "Quaestor.ServiceDiscovery.ServiceDiscoveryGrpc"
@@ -22,18 +20,17 @@ HEALTH = "grpc.health.v1.Health/Check"
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Run the sample's own configuration files."""
     directory: Path = tmp_path_factory.mktemp("sample")
-    cluster = Cluster(
-        directory=directory, worker_ports=(5161, 5162, 5163, 5164), balancer_port=5150, name="hello-world"
-    )
+    cluster = Cluster(directory=directory, worker_ports=WORKER_PORTS, balancer_port=BALANCER_PORT, name="hello-world")
     for name in ("quaestor.cluster.config.yml", "quaestor.loadbalancer.config.yml"):
         text = (ROOT / "conf" / name).read_text()
         (directory / name).write_text(text.replace("../examples", str(ROOT / "examples")))
-    try:
-        cluster.launch()
-        wait_until(lambda: len(discover()) == 4, timeout_s=10, what="four locations")
-        yield cluster
-    finally:
-        cluster.clean_up()
+    with sample_ports():
+        try:
+            cluster.launch()
+            wait_until(lambda: len(discover()) == 4, timeout_s=10, what="four locations")
+            yield cluster
+        finally:
+            cluster.clean_up()
 
 
 def discover(method: str = "DiscoverServices", **request: object) -> list[int]:

@@ -6,34 +6,38 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.cluster import QUAESTOR, ROOT, Cluster
 from support.discovery import discovery
 from support.ports import free_port
+from support.sample_ports import BALANCER_PORT, WORKER_PORTS, sample_ports
 from support.waiting import wait_until
 
-# The sample's own ports can be held once only.
-pytestmark = pytest.mark.xdist_group("the sample's ports")
+
+@pytest.fixture
+def sample(tmp_path: Path) -> Iterator[Cluster]:
+    """Yield what watches the sample, and ends it."""
+    watching = Cluster(directory=tmp_path, worker_ports=WORKER_PORTS, balancer_port=BALANCER_PORT)
+    with sample_ports():
+        yield watching
+        watching.clean_up()
 
 
-def test__cluster_in_python__is_the_sample(tmp_path: Path) -> None:
-    cluster = Cluster(directory=tmp_path, worker_ports=(5161, 5162, 5163, 5164), balancer_port=5150)
+def test__cluster_in_python__is_the_sample(sample: Cluster, tmp_path: Path) -> None:
     with (tmp_path / "launcher.out").open("wb") as output:
-        cluster.launcher = subprocess.Popen(
+        sample.launcher = subprocess.Popen(
             [sys.executable, ROOT / "examples" / "hello_world" / "cluster.py"],
-            env=cluster.environment,
+            env=sample.environment,
             stdout=output,
             stderr=output,
         )
-    try:
-        cluster.wait_for_output("all 4 members serve")
-        with discovery(cluster.balancer_port) as client:
-            wait_until(lambda: client.all() == [5161, 5162, 5163, 5164], what="four locations")
-        assert cluster.stop(signal.SIGINT) == 0
-    finally:
-        cluster.clean_up()
+    sample.wait_for_output("all 4 members serve")
+    with discovery(sample.balancer_port) as client:
+        wait_until(lambda: client.all() == list(WORKER_PORTS), what="four locations")
+    assert sample.stop(signal.SIGINT) == 0
 
 
 def test__load_balancer_with_an_executable__is_a_managed_process(cluster: Cluster, tmp_path: Path) -> None:

@@ -14,10 +14,8 @@ from pathlib import Path
 import pytest
 from support.cluster import ROOT
 from support.discovery import discovery
+from support.sample_ports import BALANCER_PORT, WORKER_PORTS, sample_ports
 from support.waiting import wait_until
-
-# The sample's own ports can be held once only.
-pytestmark = pytest.mark.xdist_group("the sample's ports")
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +42,11 @@ def launcher(installed: Path, tmp_path: Path) -> Iterator[subprocess.Popen[str]]
         "QUAESTOR_RUNTIME_DIR": str(tmp_path / "run"),
         "QUAESTOR_LOG_DIR": str(tmp_path / "log"),
     }
-    with subprocess.Popen(
-        [installed / "quaestor", "cluster"], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
-    ) as process:
+    command = [installed / "quaestor", "cluster"]
+    with (
+        sample_ports(),
+        subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as process,
+    ):
         yield process
         if process.poll() is None:
             process.terminate()
@@ -62,11 +62,11 @@ def test__installed_package__is_the_wheel_s(installed: Path, tmp_path: Path) -> 
 
 
 def test__installed_wheel__runs_the_sample(launcher: subprocess.Popen[str]) -> None:
-    with discovery(5150) as client:
+    with discovery(BALANCER_PORT) as client:
 
         def four() -> bool:
             assert launcher.poll() is None, launcher.stderr.read() if launcher.stderr else ""
-            return client.all_or_nothing() == [5161, 5162, 5163, 5164]
+            return client.all_or_nothing() == list(WORKER_PORTS)
 
         wait_until(four, timeout_s=30, what="four locations")
     launcher.send_signal(signal.SIGTERM)
