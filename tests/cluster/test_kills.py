@@ -86,15 +86,14 @@ def test__random_kills__never_double_anything_and_leave_the_cluster_whole(sample
     wait_until(lambda: is_whole(sample), timeout_s=WHOLE_TIMEOUT_S, what="the cluster to be whole")
     before = Counter({actor_of(p) or member_of(p): p.num_fds() for p in others(sample)})
     chance = random.Random(SEED)
-    for number in range(KILLS):
-        victims = others(sample)
-        if not victims:
-            continue
-        victim = chance.choice(victims)
+    number = 0
+    while number < KILLS:
+        victims = wait_until(lambda: others(sample), timeout_s=WHOLE_TIMEOUT_S, what="a process to kill")
         try:
-            victim.kill()
+            chance.choice(victims).kill()
         except psutil.NoSuchProcess:
             continue
+        number += 1
         assert not doubled_members(sample), f"after kill {number} of seed {SEED}"
         # Now and then the next one hits a cluster that has come to itself.
         if chance.random() < 0.3:
