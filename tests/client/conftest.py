@@ -51,7 +51,9 @@ class EchoServer(TinyServer):
         if request == b"fault":
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, "faulty")
         if request == b"hold":
-            context.add_callback(self.cancelled.set)
+            if not context.add_callback(self.cancelled.set):
+                # It was given up a moment ago.
+                self.cancelled.set()
             self.held.result(30)
         return self.answer(request.decode())
 
