@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(quaestor_actors/rpc/load_reporting.proto\x12\x16Quaestor.LoadReporting\"8\n\x11LoadReportRequest\x12\r\n\x05scope\x18\x01 \x01(\t\x12\x14\n\x0cservice_name\x18\x02 \x01(\t\"\x81\x01\n\x12LoadReportResponse\x12\x17\n\x0ftimestamp_ticks\x18\x01 \x01(\x03\x12\x17\n\x0fknown_load_rate\x18\x02 \x01(\x01\x12\x39\n\x0cserver_stats\x18\x03 \x01(\x0b\x32#.Quaestor.LoadReporting.ServerStats\"\x82\x01\n\x0bServerStats\x12\x18\n\x10request_capacity\x18\x01 \x01(\x05\x12\x18\n\x10\x63urrent_requests\x18\x02 \x01(\x05\x12\x1a\n\x12server_utilization\x18\x03 \x01(\x01\x12#\n\x1bserver_memory_usage_percent\x18\x04 \x01(\x01\x32x\n\x11LoadReportingGrpc\x12\x63\n\nReportLoad\x12).Quaestor.LoadReporting.LoadReportRequest\x1a*.Quaestor.LoadReporting.LoadReportResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(quaestor_actors/rpc/load_reporting.proto\x12\x16Quaestor.LoadReporting\"8\n\x11LoadReportRequest\x12\r\n\x05scope\x18\x01 \x01(\t\x12\x14\n\x0cservice_name\x18\x02 \x01(\t\"\xb5\x01\n\x12LoadReportResponse\x12\x17\n\x0ftimestamp_ticks\x18\x01 \x01(\x03\x12\x17\n\x0fknown_load_rate\x18\x02 \x01(\x01\x12\x39\n\x0cserver_stats\x18\x03 \x01(\x0b\x32#.Quaestor.LoadReporting.ServerStats\x12\x1d\n\x10started_requests\x18\x04 \x01(\x03H\x00\x88\x01\x01\x42\x13\n\x11_started_requests\"\x82\x01\n\x0bServerStats\x12\x18\n\x10request_capacity\x18\x01 \x01(\x05\x12\x18\n\x10\x63urrent_requests\x18\x02 \x01(\x05\x12\x1a\n\x12server_utilization\x18\x03 \x01(\x01\x12#\n\x1bserver_memory_usage_percent\x18\x04 \x01(\x01\x32\xde\x01\n\x11LoadReportingGrpc\x12\x63\n\nReportLoad\x12).Quaestor.LoadReporting.LoadReportRequest\x1a*.Quaestor.LoadReporting.LoadReportResponse\x12\x64\n\tWatchLoad\x12).Quaestor.LoadReporting.LoadReportRequest\x1a*.Quaestor.LoadReporting.LoadReportResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,9 +34,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LOADREPORTREQUEST']._serialized_start=68
   _globals['_LOADREPORTREQUEST']._serialized_end=124
   _globals['_LOADREPORTRESPONSE']._serialized_start=127
-  _globals['_LOADREPORTRESPONSE']._serialized_end=256
-  _globals['_SERVERSTATS']._serialized_start=259
-  _globals['_SERVERSTATS']._serialized_end=389
-  _globals['_LOADREPORTINGGRPC']._serialized_start=391
-  _globals['_LOADREPORTINGGRPC']._serialized_end=511
+  _globals['_LOADREPORTRESPONSE']._serialized_end=308
+  _globals['_SERVERSTATS']._serialized_start=311
+  _globals['_SERVERSTATS']._serialized_end=441
+  _globals['_LOADREPORTINGGRPC']._serialized_start=444
+  _globals['_LOADREPORTINGGRPC']._serialized_end=666
 # @@protoc_insertion_point(module_scope)

@@ -41,10 +41,15 @@ class LoadReportResponse(google.protobuf.message.Message):
     TIMESTAMP_TICKS_FIELD_NUMBER: builtins.int
     KNOWN_LOAD_RATE_FIELD_NUMBER: builtins.int
     SERVER_STATS_FIELD_NUMBER: builtins.int
+    STARTED_REQUESTS_FIELD_NUMBER: builtins.int
     timestamp_ticks: builtins.int
     """When the content last changed, in ticks of 100 ns since 0001-01-01 UTC; 0 means never."""
     known_load_rate: builtins.float
     """Zero or more: rank by this and ignore the statistics. Negative: compute the load from the statistics."""
+    started_requests: builtins.int
+    """Requests that the server has begun to work on since it started, ended ones included. Whoever handed the server out
+    sees by it which of its clients have arrived. Unset: not counted, as by servers of the original.
+    """
     @property
     def server_stats(self) -> Global___ServerStats: ...
     def __init__(
@@ -53,9 +58,11 @@ class LoadReportResponse(google.protobuf.message.Message):
         timestamp_ticks: builtins.int = ...,
         known_load_rate: builtins.float = ...,
         server_stats: Global___ServerStats | None = ...,
+        started_requests: builtins.int | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["server_stats", b"server_stats"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["known_load_rate", b"known_load_rate", "server_stats", b"server_stats", "timestamp_ticks", b"timestamp_ticks"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_started_requests", b"_started_requests", "server_stats", b"server_stats", "started_requests", b"started_requests"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_started_requests", b"_started_requests", "known_load_rate", b"known_load_rate", "server_stats", b"server_stats", "started_requests", b"started_requests", "timestamp_ticks", b"timestamp_ticks"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_started_requests", b"_started_requests"]) -> typing.Literal["started_requests"] | None: ...
 
 Global___LoadReportResponse: typing_extensions.TypeAlias = LoadReportResponse
 

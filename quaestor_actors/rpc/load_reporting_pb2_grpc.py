@@ -39,6 +39,11 @@ class LoadReportingGrpcStub(object):
                 request_serializer=quaestor__actors_dot_rpc_dot_load__reporting__pb2.LoadReportRequest.SerializeToString,
                 response_deserializer=quaestor__actors_dot_rpc_dot_load__reporting__pb2.LoadReportResponse.FromString,
                 _registered_method=True)
+        self.WatchLoad = channel.unary_stream(
+                '/Quaestor.LoadReporting.LoadReportingGrpc/WatchLoad',
+                request_serializer=quaestor__actors_dot_rpc_dot_load__reporting__pb2.LoadReportRequest.SerializeToString,
+                response_deserializer=quaestor__actors_dot_rpc_dot_load__reporting__pb2.LoadReportResponse.FromString,
+                _registered_method=True)
 
 
 class LoadReportingGrpcServicer(object):
@@ -51,11 +56,26 @@ class LoadReportingGrpcServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchLoad(self, request, context):
+        """The present load at once, then again at each change, of several within a few milliseconds only the latest. The last
+        report is repeated every 15 seconds while nothing changes, so that a reader can tell an idle server from a silent
+        one. OUT_OF_RANGE as above; RESOURCE_EXHAUSTED if too many watch already; UNIMPLEMENTED by servers that only know
+        ReportLoad. In the last two cases: ask ReportLoad.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LoadReportingGrpcServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'ReportLoad': grpc.unary_unary_rpc_method_handler(
                     servicer.ReportLoad,
+                    request_deserializer=quaestor__actors_dot_rpc_dot_load__reporting__pb2.LoadReportRequest.FromString,
+                    response_serializer=quaestor__actors_dot_rpc_dot_load__reporting__pb2.LoadReportResponse.SerializeToString,
+            ),
+            'WatchLoad': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchLoad,
                     request_deserializer=quaestor__actors_dot_rpc_dot_load__reporting__pb2.LoadReportRequest.FromString,
                     response_serializer=quaestor__actors_dot_rpc_dot_load__reporting__pb2.LoadReportResponse.SerializeToString,
             ),
@@ -85,6 +105,33 @@ class LoadReportingGrpc(object):
             request,
             target,
             '/Quaestor.LoadReporting.LoadReportingGrpc/ReportLoad',
+            quaestor__actors_dot_rpc_dot_load__reporting__pb2.LoadReportRequest.SerializeToString,
+            quaestor__actors_dot_rpc_dot_load__reporting__pb2.LoadReportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchLoad(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/Quaestor.LoadReporting.LoadReportingGrpc/WatchLoad',
             quaestor__actors_dot_rpc_dot_load__reporting__pb2.LoadReportRequest.SerializeToString,
             quaestor__actors_dot_rpc_dot_load__reporting__pb2.LoadReportResponse.FromString,
             options,

@@ -41,10 +41,30 @@ _LoadReportingGrpcReportLoadType = typing_extensions.TypeVar(
     ],
 )
 
-class LoadReportingGrpcStub(typing.Generic[_LoadReportingGrpcReportLoadType]):
+_LoadReportingGrpcWatchLoadType = typing_extensions.TypeVar(
+    '_LoadReportingGrpcWatchLoadType',
+    grpc.UnaryStreamMultiCallable[
+        quaestor_actors.rpc.load_reporting_pb2.LoadReportRequest,
+        quaestor_actors.rpc.load_reporting_pb2.LoadReportResponse,
+    ],
+    grpc.aio.UnaryStreamMultiCallable[
+        quaestor_actors.rpc.load_reporting_pb2.LoadReportRequest,
+        quaestor_actors.rpc.load_reporting_pb2.LoadReportResponse,
+    ],
+    default=grpc.UnaryStreamMultiCallable[
+        quaestor_actors.rpc.load_reporting_pb2.LoadReportRequest,
+        quaestor_actors.rpc.load_reporting_pb2.LoadReportResponse,
+    ],
+)
+
+class LoadReportingGrpcStub(typing.Generic[_LoadReportingGrpcReportLoadType, _LoadReportingGrpcWatchLoadType]):
     @typing.overload
     def __init__(self: LoadReportingGrpcStub[
         grpc.UnaryUnaryMultiCallable[
+            quaestor_actors.rpc.load_reporting_pb2.LoadReportRequest,
+            quaestor_actors.rpc.load_reporting_pb2.LoadReportResponse,
+        ],
+        grpc.UnaryStreamMultiCallable[
             quaestor_actors.rpc.load_reporting_pb2.LoadReportRequest,
             quaestor_actors.rpc.load_reporting_pb2.LoadReportResponse,
         ],
@@ -56,13 +76,28 @@ class LoadReportingGrpcStub(typing.Generic[_LoadReportingGrpcReportLoadType]):
             quaestor_actors.rpc.load_reporting_pb2.LoadReportRequest,
             quaestor_actors.rpc.load_reporting_pb2.LoadReportResponse,
         ],
+        grpc.aio.UnaryStreamMultiCallable[
+            quaestor_actors.rpc.load_reporting_pb2.LoadReportRequest,
+            quaestor_actors.rpc.load_reporting_pb2.LoadReportResponse,
+        ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     ReportLoad: _LoadReportingGrpcReportLoadType
     """The present load of a service; OUT_OF_RANGE if this server does not report on it."""
 
+    WatchLoad: _LoadReportingGrpcWatchLoadType
+    """The present load at once, then again at each change, of several within a few milliseconds only the latest. The last
+    report is repeated every 15 seconds while nothing changes, so that a reader can tell an idle server from a silent
+    one. OUT_OF_RANGE as above; RESOURCE_EXHAUSTED if too many watch already; UNIMPLEMENTED by servers that only know
+    ReportLoad. In the last two cases: ask ReportLoad.
+    """
+
 LoadReportingGrpcAsyncStub: typing_extensions.TypeAlias = LoadReportingGrpcStub[
     grpc.aio.UnaryUnaryMultiCallable[
+        quaestor_actors.rpc.load_reporting_pb2.LoadReportRequest,
+        quaestor_actors.rpc.load_reporting_pb2.LoadReportResponse,
+    ],
+    grpc.aio.UnaryStreamMultiCallable[
         quaestor_actors.rpc.load_reporting_pb2.LoadReportRequest,
         quaestor_actors.rpc.load_reporting_pb2.LoadReportResponse,
     ],
@@ -76,5 +111,17 @@ class LoadReportingGrpcServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[quaestor_actors.rpc.load_reporting_pb2.LoadReportResponse, collections.abc.Awaitable[quaestor_actors.rpc.load_reporting_pb2.LoadReportResponse]]:
         """The present load of a service; OUT_OF_RANGE if this server does not report on it."""
+
+    @abc.abstractmethod
+    def WatchLoad(
+        self,
+        request: quaestor_actors.rpc.load_reporting_pb2.LoadReportRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[collections.abc.Iterator[quaestor_actors.rpc.load_reporting_pb2.LoadReportResponse], collections.abc.AsyncIterator[quaestor_actors.rpc.load_reporting_pb2.LoadReportResponse]]:
+        """The present load at once, then again at each change, of several within a few milliseconds only the latest. The last
+        report is repeated every 15 seconds while nothing changes, so that a reader can tell an idle server from a silent
+        one. OUT_OF_RANGE as above; RESOURCE_EXHAUSTED if too many watch already; UNIMPLEMENTED by servers that only know
+        ReportLoad. In the last two cases: ask ReportLoad.
+        """
 
 def add_LoadReportingGrpcServicer_to_server(servicer: LoadReportingGrpcServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -6,12 +6,13 @@ import errno
 import socket
 
 import grpc
+import grpc.aio
 
 from quaestor_actors.adapters.ports import addresses_of, try_to_bind
 from quaestor_actors.errors import ConflictError, OperationError
 
 
-def listen(server: grpc.Server, *, host_name: str, port: int) -> int:
+def listen(server: grpc.Server | grpc.aio.Server, *, host_name: str, port: int) -> int:
     """Have a server listen on every address of a host name, and return the port.
 
     gRPC itself is content with one address of several. A stranger who holds 127.0.0.1 but not ::1 would then get

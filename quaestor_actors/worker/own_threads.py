@@ -15,16 +15,27 @@ def run_on(servicer: Servicer, **threads: ThreadPoolExecutor) -> Servicer:
     Must come before the servicer is added to a server.
     """
     for name, pool in threads.items():
-        setattr(servicer, name, _Method(getattr(servicer, name), pool))
+        setattr(servicer, name, OnThreads(getattr(servicer, name), pool))
     return servicer
 
 
-class _Method:
-    """Carries the attribute by which gRPC finds a method's threads; a bound method cannot, only its whole class."""
+class OnThreads:
+    """A method's function with threads of its own.
 
-    def __init__(self, method: Callable[[Any, Any], Any], threads: ThreadPoolExecutor) -> None:
-        self._method = method
+    Carries the attribute by which gRPC finds them; a bound method cannot, only its whole class.
+    """
+
+    def __init__(self, behaviour: Callable[[Any, Any], Any], threads: ThreadPoolExecutor) -> None:
+        """Run a function on these threads."""
+        self._behaviour = behaviour
         self.experimental_thread_pool = threads
 
     def __call__(self, request: Any, context: Any) -> Any:
-        return self._method(request, context)
+        """Do the work."""
+        return self._behaviour(request, context)
+
+
+def threads_of(behaviour: Callable[..., Any]) -> ThreadPoolExecutor | None:
+    """Return the threads of a method's function, None if it has none of its own."""
+    threads: ThreadPoolExecutor | None = getattr(behaviour, "experimental_thread_pool", None)
+    return threads

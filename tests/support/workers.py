@@ -24,14 +24,16 @@ class SampleWorker:
 
 
 @contextmanager
-def run_worker(*extra: str, port: int | None = None, **environment: str) -> Iterator[SampleWorker]:
+def run_worker(
+    *extra: str, service: str = "Worker", port: int | None = None, **environment: str
+) -> Iterator[SampleWorker]:
     """Run the sample worker, with more arguments and environment, until the block ends."""
     port = free_port() if port is None else port
-    command = [sys.executable, str(WORKER), "Worker", str(port), *extra]
+    command = [sys.executable, str(WORKER), service, str(port), *extra]
     full = {**os.environ, **environment}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=full) as process:
         assert process.stdout is not None
-        assert process.stdout.readline().startswith("Worker serves on ")
+        assert process.stdout.readline().startswith(f"{service} serves on ")
         with grpc.insecure_channel(f"localhost:{port}") as channel:
             try:
                 yield SampleWorker(process, port, channel)

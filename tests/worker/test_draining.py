@@ -5,21 +5,19 @@ from __future__ import annotations
 import queue
 import signal
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from support.ports import free_port
 from support.waiting import wait_until
 from support.workers import SampleWorker
 
 from quaestor_actors.rpc import load_reporting_pb2, load_reporting_pb2_grpc
+from quaestor_actors.worker.server import FLUSH_S
 
-PROGRAM = Path(__file__).with_name("collecting_worker.py")
 COLLECT = "/Test/Collect"
 NOT_SERVING = health_pb2.HealthCheckResponse.ServingStatus.NOT_SERVING
 
@@ -38,19 +36,7 @@ class Request:
         self._words.put(None)
 
 
-@contextmanager
-def run_collecting_worker(*, grace_s: float) -> Iterator[SampleWorker]:
-    """Run the worker until the block ends."""
-    port = free_port()
-    command = [sys.executable, str(PROGRAM), str(port), str(grace_s)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "serves\n"
-        with grpc.insecure_channel(f"localhost:{port}") as channel:
-            try:
-                yield SampleWorker(process, port, channel)
-            finally:
-                process.kill()
+RunWorker = Callable[..., AbstractContextManager[SampleWorker]]
 
 
 def running_requests(worker: SampleWorker) -> int:
@@ -68,8 +54,24 @@ def terminate_while_watched(worker: SampleWorker) -> None:
     assert next(states).status == NOT_SERVING
 
 
-def test__sigterm__a_running_request_is_finished_and_a_new_one_refused() -> None:
-    with run_collecting_worker(grace_s=30) as worker:
+def codes_of_every_kind(channel: grpc.Channel) -> set[grpc.StatusCode]:
+    """Return how calls end that have one request or many, and one answer or many."""
+    codes = set()
+    for takes_one, make in [
+        (True, channel.unary_unary),
+        (True, channel.unary_stream),
+        (False, channel.stream_unary),
+        (False, channel.stream_stream),
+    ]:
+        call: Any = make(COLLECT)
+        with pytest.raises(grpc.RpcError) as caught:
+            list(call(b"" if takes_one else iter([b""]), timeout=10))
+        codes.add(caught.value.code())
+    return codes
+
+
+def test__sigterm__a_running_request_is_finished_and_a_new_one_refused(collecting_worker: RunWorker) -> None:
+    with collecting_worker(grace_s=30) as worker:
         request = Request(worker.channel)
         wait_until(lambda: running_requests(worker) == 1, what="the request to run")
         terminate_while_watched(worker)
@@ -83,14 +85,15 @@ def test__sigterm__a_running_request_is_finished_and_a_new_one_refused() -> None
 
         # Between NOT_SERVING and the closed door a request may still come in, and is then worked on.
         assert wait_until(refusal, what="a new request to be refused") is grpc.StatusCode.UNAVAILABLE
+        assert codes_of_every_kind(worker.channel) == {grpc.StatusCode.UNAVAILABLE}
         assert worker.process.poll() is None
         request.finish()
         assert request.answer.result(timeout=10) == b"begun finished"
         assert worker.process.wait(10) == 0
 
 
-def test__sigterm__a_request_that_outlasts_the_grace_period_is_cut_off() -> None:
-    with run_collecting_worker(grace_s=0.2) as worker:
+def test__sigterm__a_request_that_outlasts_the_grace_period_is_cut_off(collecting_worker: RunWorker) -> None:
+    with collecting_worker(grace_s=0.2) as worker:
         request = Request(worker.channel)
         wait_until(lambda: running_requests(worker) == 1, what="the request to run")
         terminate_while_watched(worker)
@@ -98,3 +101,20 @@ def test__sigterm__a_request_that_outlasts_the_grace_period_is_cut_off() -> None
             request.answer.result(timeout=10)
         assert worker.process.wait(10) == 0
         request.finish()
+
+
+def test__sigterm__an_answer_on_its_way_arrives(collecting_worker: RunWorker) -> None:
+    unlimited = [("grpc.max_receive_message_length", -1)]
+    with (
+        collecting_worker(grace_s=30) as worker,
+        grpc.insecure_channel(f"localhost:{worker.port}", options=unlimited) as channel,
+    ):
+        # A client that takes it for a stream reads the rest when it asks for it.
+        fill: grpc.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream("/Test/Fill")
+        answer = fill(b"", timeout=30)
+        assert answer.initial_metadata() is not None
+        terminate_while_watched(worker)
+        with pytest.raises(subprocess.TimeoutExpired):
+            worker.process.wait(2 * FLUSH_S)
+        assert len(next(answer)) == 32_000_000
+        assert worker.process.wait(10) == 0

@@ -19,7 +19,7 @@ from support.ports import free_port
 from support.workers import SampleWorker, run_worker
 
 from quaestor_actors.rpc import load_reporting_pb2, load_reporting_pb2_grpc
-from quaestor_actors.worker.server import MAX_WATCHERS, REQUEST_THREADS
+from quaestor_actors.worker.server import MAX_HEALTH_WATCHERS, REQUEST_THREADS
 
 Status = health_pb2.HealthCheckResponse.ServingStatus
 
@@ -83,7 +83,7 @@ def test__watch__of_an_unknown_service__says_so(worker: SampleWorker) -> None:
 
 
 def test__many_watchers__do_not_keep_requests_waiting(worker: SampleWorker) -> None:
-    watchers = [watch(worker) for _ in range(MAX_WATCHERS)]
+    watchers = [watch(worker) for _ in range(MAX_HEALTH_WATCHERS)]
     assert {next(watcher) for watcher in watchers} == {Status.SERVING}
     assert report(worker).server_stats.request_capacity == 1
     worker.process.send_signal(signal.SIGUSR1)
