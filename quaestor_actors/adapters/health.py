@@ -29,7 +29,7 @@ FIRST_RETRY_S = 0.02
 """After a loss the first new try waits this long: a starting process is seen as soon as it listens."""
 
 LAST_RETRY_S = 0.5
-"""A target that stays away is tried this often; in between, at a tenth of the time it has been away."""
+"""A target that stays away is tried this often; in between, at a 25th of the time it has been away."""
 
 RETRIES_PER_S = 100
 """All lost targets together are tried at most this often; one try takes about 1 ms of processor time."""
@@ -102,7 +102,7 @@ class HealthWatch(Generic[Key]):
 
     def _pause(self, away_s: float) -> float:
         lost = sum(link.is_lost for link in self._links.values())
-        return max(FIRST_RETRY_S, min(away_s / 10, LAST_RETRY_S), lost / RETRIES_PER_S)
+        return max(FIRST_RETRY_S, min(away_s / 25, LAST_RETRY_S), lost / RETRIES_PER_S)
 
     def _changed(self, key: Key) -> None:
         link = self._links.get(key)

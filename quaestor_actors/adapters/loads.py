@@ -1,36 +1,31 @@
-"""Asks serving locations for their load: often while clients ask for the best ones, seldom while nobody does.
+"""The loads of serving locations: watched where the server can tell them by itself, asked for where it cannot.
 
-The locations are asked one after the other around a ring, evenly spaced, so that neither their number nor the
-demand makes bursts: a full round takes the period, and the questions per second have a ceiling. No location
-has more than one question open.
+Who is watched or asked when, is decided in `core.load_questions`; this module makes the calls.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, assert_never
 
 import grpc
 
 from quaestor_actors.adapters.event_loop import LoopThread
 from quaestor_actors.adapters.health_link import brief
 from quaestor_actors.core.load import LoadReport, load_report_from_wire
-from quaestor_actors.core.location import Location, Registration
+from quaestor_actors.core.load_questions import Answer, Ask, Effect, Fail, LoadQuestions, WakeUp, Watch, WatchEnd
+from quaestor_actors.core.location import Registration
 from quaestor_actors.rpc import load_reporting_pb2, load_reporting_pb2_grpc
 
-DEMAND_S = 3.0
-"""Clients count as asking until this long after their last request."""
+QUICKEST_S = 0.002
+"""A watched location is not listened to more often than this, however fast it talks. Our own take 5 ms."""
 
-BUSY_PERIOD_S = 0.1
-IDLE_PERIOD_S = 2.0
-BUSY_QUESTIONS_PER_S = 500
-IDLE_QUESTIONS_PER_S = 200
-"""With more locations than a period allows at these rates, the period grows."""
-
-HUNG_PAUSE_S = 0.02
-"""Before a hung location is asked again. A server may also answer DEADLINE_EXCEEDED itself, and at once."""
+_END_OF_WATCH = {
+    grpc.StatusCode.UNIMPLEMENTED: WatchEnd.UNKNOWN,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: WatchEnd.CROWDED,
+    grpc.StatusCode.OUT_OF_RANGE: WatchEnd.UNMONITORED,
+}
 
 
 class LoadListener(Protocol):
@@ -40,115 +35,140 @@ class LoadListener(Protocol):
         """`ReportLoad` is being sent."""
 
     def load_reported(self, registration: Registration, report: LoadReport) -> None:
-        """It was answered."""
+        """It was answered; or a watched location says that nothing has changed."""
+
+    def load_pushed(self, registration: Registration, report: LoadReport) -> None:
+        """A watched location tells its load for the first time, or that it has changed."""
 
     def load_failed(self, registration: Registration, reason: str) -> None:
         """It failed or was not answered in time."""
 
 
 @dataclass(slots=True, kw_only=True)
-class _Asked:
-    report_load: grpc.aio.UnaryUnaryMultiCallable[
-        load_reporting_pb2.LoadReportRequest, load_reporting_pb2.LoadReportResponse
-    ]
+class _Line:
+    """The calls to one location."""
+
+    stub: load_reporting_pb2_grpc.LoadReportingGrpcAsyncStub
     request: load_reporting_pb2.LoadReportRequest
+    watching: asyncio.Task[None] | None = None
     question: asyncio.Task[None] | None = None
 
+    def cut(self) -> None:
+        """Cancel what is open."""
+        for task in (self.watching, self.question):
+            if task is not None:
+                task.cancel()
 
-class LoadPoller:
-    """Keeps asking. All methods belong on the loop."""
+
+class LoadWatch:
+    """Follows the load of any number of locations. All methods belong on the loop."""
 
     def __init__(self, *, loop: LoopThread, response_timeout_s: float, listener: LoadListener) -> None:
-        """Ask nobody yet."""
+        """Follow nobody yet.
+
+        Args:
+            loop: Where everything happens.
+            response_timeout_s: A location that does not answer a question within it hangs.
+            listener: Is told the loads.
+        """
         self._loop = loop
         self._response_timeout_s = response_timeout_s
         self._listener = listener
-        self._ring: OrderedDict[Registration, _Asked] = OrderedDict()
+        self._questions: LoadQuestions[Registration] = LoadQuestions()
+        self._lines: dict[Registration, _Line] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._last_demand = -DEMAND_S
 
     def start(self, registration: Registration, channel: grpc.aio.Channel) -> None:
-        """Ask this location now, and keep asking it."""
+        """Learn the load of this location now, and follow it."""
         self.stop(registration)
         location = registration.location
-        asked = _Asked(
-            report_load=load_reporting_pb2_grpc.LoadReportingGrpcStub(channel).ReportLoad,
+        self._lines[registration] = _Line(
+            stub=load_reporting_pb2_grpc.LoadReportingGrpcStub(channel),
             request=load_reporting_pb2.LoadReportRequest(scope=location.scope, service_name=location.service_name),
         )
-        self._ring[registration] = asked
-        self._ask(registration, asked)
-        if self._timer is None:
-            self._schedule()
+        self._perform(self._questions.start(registration, now=self._loop.time()))
 
     def stop(self, registration: Registration) -> None:
-        """Do not ask this location any more; an open question is cancelled. Unknown ones are no error."""
-        asked = self._ring.pop(registration, None)
-        if asked is not None and asked.question is not None:
-            asked.question.cancel()
+        """Do not follow this location any more; its open calls are cancelled. Unknown ones are no error."""
+        line = self._lines.pop(registration, None)
+        if line is not None:
+            self._questions.stop(registration)
+            line.cut()
 
     def note_demand(self) -> None:
         """A client has asked for the best locations: their loads must be fresh from now on."""
-        was_idle = not self._is_busy()
-        self._last_demand = self._loop.time()
-        if was_idle and self._timer is not None:
-            self._timer.cancel()
-            self._step()
+        self._perform(self._questions.demand(now=self._loop.time()))
 
     def close(self) -> None:
-        """Ask nobody any more."""
-        for registration in list(self._ring):
+        """Follow nobody any more."""
+        for registration in list(self._lines):
             self.stop(registration)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def _is_busy(self) -> bool:
-        return self._loop.time() - self._last_demand < DEMAND_S
+    def _perform(self, effects: list[Effect[Registration]]) -> None:
+        for effect in effects:
+            match effect:
+                case Watch(key):
+                    self._lines[key].watching = self._loop.spawn(self._watch(key, self._lines[key]))
+                case Ask(key):
+                    self._lines[key].question = self._loop.spawn(self._ask(key, self._lines[key]))
+                case Fail(key, reason):
+                    self._listener.load_failed(key, reason)
+                case WakeUp(at):
+                    if self._timer is not None:
+                        self._timer.cancel()
+                    self._timer = self._loop.call_later(at - self._loop.time(), self._wake)
+                case _:
+                    assert_never(effect)
 
-    def _schedule(self) -> None:
-        if self._is_busy():
-            pause = max(BUSY_PERIOD_S / len(self._ring), 1 / BUSY_QUESTIONS_PER_S)
-        else:
-            pause = max(IDLE_PERIOD_S / len(self._ring), 1 / IDLE_QUESTIONS_PER_S)
-        self._timer = self._loop.call_later(pause, self._step)
-
-    def _step(self) -> None:
+    def _wake(self) -> None:
         self._timer = None
-        if not self._ring:
-            return
-        registration = next(iter(self._ring))
-        self._ring.move_to_end(registration)
-        self._ask(registration, self._ring[registration])
-        self._schedule()
+        self._perform(self._questions.wake(now=self._loop.time()))
 
-    def _ask(self, registration: Registration, asked: _Asked) -> None:
-        if asked.question is not None and not asked.question.done():
-            return
-        asked.question = self._loop.spawn(self._question(registration, asked))
+    async def _watch(self, registration: Registration, line: _Line) -> None:
+        end, reason = WatchEnd.BROKEN, "the server ended the watching"
+        last, report, heard_at = None, None, -QUICKEST_S
+        try:
+            async for response in line.stub.WatchLoad(line.request):
+                now = self._loop.time()
+                self._questions.heard(registration, now=now)
+                if report is not None and response == last:
+                    self._listener.load_reported(registration, report)
+                else:
+                    last, report = response, _report(response)
+                    self._listener.load_pushed(registration, report)
+                if now - heard_at < QUICKEST_S:
+                    await asyncio.sleep(QUICKEST_S)
+                heard_at = now
+        except grpc.aio.AioRpcError as error:
+            end = _END_OF_WATCH.get(error.code(), WatchEnd.BROKEN)
+            reason = self._reason(registration, error)
+        effects = self._questions.watch_ended(registration, end, reason=reason, now=self._loop.time())
+        self._perform(effects)
 
-    async def _question(self, registration: Registration, asked: _Asked) -> None:
-        while True:
-            self._listener.load_asked(registration)
-            try:
-                response = await asked.report_load(asked.request, timeout=self._response_timeout_s)
-            except grpc.aio.AioRpcError as error:
-                self._listener.load_failed(registration, self._reason(registration.location, error))
-                if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
-                    return
-            else:
-                self._listener.load_reported(registration, _report(response))
-                return
-            # It hangs. To keep asking costs little, and so it is back the moment it goes on.
-            await asyncio.sleep(HUNG_PAUSE_S)
+    async def _ask(self, registration: Registration, line: _Line) -> None:
+        self._listener.load_asked(registration)
+        answer, reason = Answer.REPORT, ""
+        try:
+            response = await line.stub.ReportLoad(line.request, timeout=self._response_timeout_s)
+        except grpc.aio.AioRpcError as error:
+            is_late = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+            answer = Answer.NOTHING if is_late else Answer.REFUSAL
+            reason = self._reason(registration, error)
+        else:
+            self._listener.load_reported(registration, _report(response))
+        self._perform(self._questions.answered(registration, answer, reason=reason, now=self._loop.time()))
 
-    def _reason(self, location: Location, error: grpc.aio.AioRpcError) -> str:
+    def _reason(self, registration: Registration, error: grpc.aio.AioRpcError) -> str:
         match error.code():
             case grpc.StatusCode.DEADLINE_EXCEEDED:
                 return f"no load report within {self._response_timeout_s:g} s"
             case grpc.StatusCode.UNIMPLEMENTED:
                 return "the server does not implement Quaestor.LoadReporting.LoadReportingGrpc"
             case grpc.StatusCode.OUT_OF_RANGE:
-                return f'the server does not report the load of service "{location.service_name}"'
+                return f'the server does not report the load of service "{registration.location.service_name}"'
             case code:
                 return f"ReportLoad failed: {code.name}: {brief(error.details())}"
 
@@ -162,4 +182,5 @@ def _report(response: load_reporting_pb2.LoadReportResponse) -> LoadReport:
         current_requests=stats.current_requests,
         server_utilization=stats.server_utilization,
         server_memory_usage_percent=stats.server_memory_usage_percent,
+        started_requests=response.started_requests if response.HasField("started_requests") else None,
     )

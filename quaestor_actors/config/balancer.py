@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -51,6 +53,12 @@ _OF_PROBES = frozenset(
 )
 
 
+_OUR_RANKINGS = frozenset({"least_loaded", "original"})
+
+_RANKING_TRIAL_S = 10.0
+"""Longer than any import should take."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BalancerFile:
     """What the load balancer's file says."""
@@ -80,17 +88,21 @@ def read_balancer_file(file: Path, *, report: Report, environ: Mapping[str, str]
     certificate, key = check_certificate(section, folder=file.parent, report=report)
     authorities = check_authorities(section, section.keys.ca_certificate_file, folder=file.parent, report=report)
     _check_mutual_tls(section, report)
+    _check_ranking(section, report)
     for agent in agents:
         _check_agent(agent, report)
     _check_ports(section, agents, report)
     spec = BalancerSpec(
         host_name=section.keys.host_name,
         port=section.keys.port,
+        frontends=section.keys.frontends,
         certificate=certificate,
         private_key_file=key,
         enforce_mutual_tls=section.keys.enforce_mutual_tls,
         response_timeout_s=section.keys.service_response_timeout_seconds,
         recently_used_timeout_s=section.keys.recently_used_timeout_seconds,
+        ranking=section.keys.ranking,
+        load_report_max_age_s=section.keys.load_report_max_age_seconds,
         ca_certificate_file=authorities,
         agents=tuple(
             _service_spec(
@@ -124,6 +136,32 @@ def _check_mutual_tls(section: Section[LoadBalancerKeys], report: Report) -> Non
     elif section.keys.ca_certificate_file is None and "caCertificateFile" not in section.broken:
         message = "without caCertificateFile every client is let in that has a certificate of any public authority"
         report.warn(section.place_of("enforceMutualTls"), message)
+
+
+def _check_ranking(section: Section[LoadBalancerKeys], report: Report) -> None:
+    """Have a ranking that is not ours tried out, in a process of its own: it is code of the user's."""
+    if "ranking" in section.broken or section.keys.ranking in _OUR_RANKINGS:
+        return
+    place = section.place_of("ranking")
+    # -P: from the current directory the balancer would not load it, either.
+    command = [sys.executable, "-P", "-m", "quaestor_actors.adapters.ranking_plugin", section.keys.ranking]
+    try:
+        trial = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            timeout=_RANKING_TRIAL_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        report.fault(place, f"{section.keys.ranking} takes longer than {_RANKING_TRIAL_S:g} s to be imported and tried")
+        return
+    if trial.returncode == 0:
+        return
+    said = trial.stderr.decode(errors="replace").strip().splitlines()
+    why = said[-1] if trial.returncode == 1 and said else f"it ends its process with code {trial.returncode}"
+    report.fault(place, why)
 
 
 def _check_agent(agent: AgentSection, report: Report) -> None:

@@ -6,14 +6,17 @@ default: that a required one is missing is found by the checks, which know its p
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 from quaestor_actors.config.value_rules import (
     FileName,
+    FrontendCount,
     HostName,
     Name,
     Period,
@@ -27,6 +30,21 @@ from quaestor_actors.core.restart import AutoShutdown, Strategy
 
 StrategyWord = Annotated[Strategy, word_of(Strategy)]
 AutoShutdownWord = Annotated[AutoShutdown, word_of(AutoShutdown)]
+
+
+_NAME = r"[A-Za-z_]\w*"
+_RANKING_NAMES = rf"{_NAME}(?:[.-]\w+)*|{_NAME}(?:\.{_NAME})*:{_NAME}(?:\.{_NAME})*"
+
+
+def _ranking_name(text: str) -> str:
+    if not re.fullmatch(_RANKING_NAMES, text, re.ASCII):
+        rule = "least_loaded, original, the name of an entry point or package.module:Class"
+        raise PydanticCustomError("expected", "{what}", {"what": rule})
+    return text
+
+
+RankingName = Annotated[str, AfterValidator(_ranking_name)]
+"""Says nothing about whether there is such a ranking."""
 
 
 class LogLevel(StrEnum):
@@ -79,9 +97,12 @@ class LoadBalancerKeys(Keys):
 
     host_name: HostName = "localhost"
     port: Port = 5150
+    frontends: FrontendCount = 1
     certificate: FileName | None = None
     private_key_file: FileName | None = None
     enforce_mutual_tls: bool = False
     ca_certificate_file: FileName | None = None
     service_response_timeout_seconds: Period = 2.0
     recently_used_timeout_seconds: Seconds = 5.0
+    ranking: RankingName = "least_loaded"
+    load_report_max_age_seconds: Period = 30.0

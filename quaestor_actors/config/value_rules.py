@@ -31,6 +31,7 @@ UNLIMITED: Final = -1
 # Longest wait that every timer of the platform can hold: poll() counts milliseconds in 32 bits.
 _MAX_SECONDS = 2_000_000
 _MAX_HOURS = 1_000_000
+_MAX_FRONTENDS = 64
 _MAX_PROCESSES = 10_000
 _MAX_RETRIES = 1_000_000_000
 _MAX_RESTARTS = 100_000
@@ -213,6 +214,7 @@ Part = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Megabytes = Annotated[int, Field(ge=0, le=_MAX_MEGABYTES)]
 FileCount = Annotated[int, Field(ge=0, le=_MAX_FILES)]
 ProcessCount = Annotated[int, Field(ge=0, le=_MAX_PROCESSES)]
+FrontendCount = Annotated[int, Field(ge=1, le=_MAX_FRONTENDS)]
 SomeProcesses = Annotated[int, Field(ge=1, le=_MAX_PROCESSES)]
 Retries = Annotated[int, Field(ge=0, le=_MAX_RETRIES)]
 Restarts = Annotated[int, Field(ge=0, le=_MAX_RESTARTS)]

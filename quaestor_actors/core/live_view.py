@@ -8,90 +8,64 @@ thread sees a whole one. Whatever concerns an older incarnation of a location is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from functools import partial
 from typing import assert_never
 
+from quaestor_actors.core.live_entry import Entry, Standing
 from quaestor_actors.core.load import LoadReport
 from quaestor_actors.core.location import Location, Registration
 from quaestor_actors.core.member import Health
-from quaestor_actors.core.ranking import Candidate, Ranking
+from quaestor_actors.core.ranking import Candidate, KeyedRanking, Ranking
+from quaestor_actors.core.service_locations import ServiceLocations
+from quaestor_actors.core.standing_order import Change
+
+__all__ = [
+    "Connect",
+    "Disconnect",
+    "Effect",
+    "Entry",
+    "Event",
+    "HealthChanged",
+    "LiveView",
+    "LoadAsked",
+    "LoadFailed",
+    "LoadReported",
+    "LocationOffered",
+    "LocationWithheld",
+    "LocationsChanged",
+    "Standing",
+    "StartAskingLoad",
+    "StopAskingLoad",
+    "decide",
+    "discover",
+    "discover_top",
+    "handed_out_elsewhere",
+]
 
 
-class Standing(StrEnum):
-    """Whether clients are sent to a location."""
-
-    PENDING = "pending"
-    """Its first health check or load report is under way."""
-    OFFERED = "offered"
-    WITHHELD = "withheld"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """What is known about one registered location. Times are seconds of the caller's monotonic clock."""
-
-    registration: Registration
-    health: Health | None = None
-    """None until the first verdict."""
-    health_detail: str = ""
-    load_failure: str | None = None
-    """Why the last `ReportLoad` had no usable answer; None if it had one, or none was asked yet."""
-    candidate: Candidate | None = None
-    """Its last report and the hand-outs since; only while it serves and answers `ReportLoad`."""
-    reported_at: float | None = None
-    handed_out_when_asked: int = 0
-    """The candidate's count when the load was asked last; those requests may be in the coming report."""
-
-    @property
-    def is_offered(self) -> bool:
-        """Whether the location may be handed out."""
-        return self.candidate is not None and self.candidate.report.request_capacity > 0
-
-    @property
-    def standing(self) -> Standing:
-        """Whether clients are sent to it; `reason` says why."""
-        if self.is_offered:
-            return Standing.OFFERED
-        awaits_load = self.health is Health.SERVING and self.candidate is None and self.load_failure is None
-        if self.health is None or awaits_load:
-            return Standing.PENDING
-        return Standing.WITHHELD
-
-    @property
-    def reason(self) -> str:
-        """Why the location has its standing, for people."""
-        if self.health is None:
-            return "waiting for the first health check"
-        if self.health is not Health.SERVING:
-            return self.health_detail
-        if self.load_failure is not None:
-            return self.load_failure
-        if self.candidate is None:
-            return "waiting for the first load report"
-        return "serving" if self.is_offered else "its request capacity is 0"
-
-
-_Group = Mapping[Location, Entry]
+_NONE = ServiceLocations()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveView:
-    """All registered locations by (scope, service name). Treat the mappings as read-only."""
+    """All registered locations by (scope, service name). Treat the mapping as read-only."""
 
-    hand_out_lifetime_s: float
-    """After this time without another hand-out, a location's hand-outs no longer count as requests."""
-    groups: Mapping[tuple[str, str], _Group] = field(default_factory=dict)
+    hand_out_lifetime_s: float = 1.0
+    """A hand-out older than this no longer counts as a request: its client would have come by now."""
+    load_report_max_age_s: float = 30.0
+    """A report older than this no longer counts: how busy the location is, is unknown then."""
+    services: Mapping[tuple[str, str], ServiceLocations] = field(default_factory=dict)
 
     def entries(self) -> Iterator[Entry]:
-        """Yield every entry, group by group."""
-        for group in self.groups.values():
-            yield from group.values()
+        """Yield every entry, service by service."""
+        for service in self.services.values():
+            yield from service.entries()
 
     def entry(self, registration: Registration) -> Entry | None:
         """Return the entry of exactly this incarnation, or None."""
-        entry = self.groups.get(_group_of(registration.location), {}).get(registration.location)
+        entry = self.services.get(_service_of(registration.location), _NONE).get(registration.location)
         return entry if entry is not None and entry.registration == registration else None
 
     @property
@@ -203,16 +177,21 @@ def decide(view: LiveView, event: Event, *, now: float) -> tuple[LiveView, tuple
         return view, ()
     match event:
         case HealthChanged():
-            after = _judge_health(before, event)
+            after = before.judged(event.health, event.detail)
         case LoadAsked():
-            after = replace(before, handed_out_when_asked=_handed_out(before))
+            after = before.asked()
         case LoadReported():
-            after = _take_report(before, event, now=now)
+            after = before.reported(event.report, now=now)
         case LoadFailed():
-            after = _take_failure(before, event)
+            after = before.failed(event.reason)
         case _:
             assert_never(event)
-    return _with_entry(view, after), _effects_of(before, after)
+    # A report that says nothing new, as most do, changes no order, unless the one before it has come to be too old.
+    is_renewal = before.candidate is after.candidate and not before.is_stale(view.load_report_max_age_s, now=now)
+    location = event.registration.location
+    key = _service_of(location)
+    service = view.services[key].with_entries((after,), reranked=() if is_renewal else (location,))
+    return _with_service(view, key, service), _effects_of(before, after)
 
 
 def discover(
@@ -232,7 +211,7 @@ def discover(
         max_count: How many at most; 0 means all.
         shuffle: Puts a list in random order, in place.
     """
-    entries = view.groups.get((scope, service_name), {}).values()
+    entries = view.services.get((scope, service_name), _NONE).entries()
     locations = [entry.registration.location for entry in entries if entry.is_offered]
     shuffle(locations)
     return tuple(locations[: max_count or None])
@@ -254,17 +233,42 @@ def discover_top(
         ranking: Decides what best means.
         now: Seconds of the monotonic clock.
     """
-    group = view.groups.get((scope, service_name))
-    if group is None:
+    service = view.services.get((scope, service_name))
+    if service is None:
         return (), view
-    lapsed_at = now - view.hand_out_lifetime_s
-    candidates = [
-        _without_lapsed(entry.candidate, lapsed_at=lapsed_at) for entry in group.values() if entry.candidate is not None
-    ]
-    best = ranking.rank(candidates, now=now)[: max_count or None]
-    handed_out = {candidate.location: _hand_out(group[candidate.location], candidate, now=now) for candidate in best}
-    groups = {**view.groups, (scope, service_name): {**group, **handed_out}}
-    return tuple(handed_out), LiveView(hand_out_lifetime_s=view.hand_out_lifetime_s, groups=groups)
+    memory = service.memory
+    look = partial(_look, view, service, now=now)
+    # All of them in order are had sooner by sorting than from an order in which all have to be moved then.
+    if max_count and isinstance(ranking, KeyedRanking):
+        memory, order = memory.refreshed(ranking, service, look, now=now)
+        best: Sequence[Candidate] = order.best(max_count, now=now)
+    else:
+        candidates = [change.candidate for change in map(look, service) if change.candidate is not None]
+        best = ranking.rank(candidates, now=now)[: max_count or None]
+    found = tuple(each.location for each in best)
+    handed_out = [service[each.location].handed_out(each, now=now) for each in best]
+    service = service.with_entries(handed_out, reranked=found, memory=memory)
+    return found, _with_service(view, (scope, service_name), service)
+
+
+def handed_out_elsewhere(view: LiveView, locations: Iterable[Location], *, now: float) -> LiveView:
+    """Return the view after another balancer process handed these out; unknown ones are no error."""
+    for location in locations:
+        key = _service_of(location)
+        service = view.services.get(key, _NONE)
+        candidate = _look(view, service, location, now=now).candidate
+        if candidate is not None:
+            entry = service[location].handed_out(candidate, now=now)
+            view = _with_service(view, key, service.with_entries((entry,), reranked=(location,)))
+    return view
+
+
+def _look(view: LiveView, service: ServiceLocations, location: Location, *, now: float) -> Change:
+    """Return what a ranking is to know of the location at this time, and until when."""
+    entry = service.get(location)
+    if entry is None:
+        return Change(location, None)
+    return entry.as_of(now, hand_out_lifetime_s=view.hand_out_lifetime_s, report_max_age_s=view.load_report_max_age_s)
 
 
 def _relist(view: LiveView, event: LocationsChanged) -> tuple[LiveView, tuple[Effect, ...]]:
@@ -276,13 +280,14 @@ def _relist(view: LiveView, event: LocationsChanged) -> tuple[LiveView, tuple[Ef
         successor = wanted.get(entry.registration.location)
         if successor != entry.registration:
             effects += _drop(entry, successor)
-    groups: dict[tuple[str, str], dict[Location, Entry]] = {}
+    entries: dict[tuple[str, str], dict[Location, Entry]] = {}
     for location, registration in wanted.items():
         known = view.entry(registration)
         if known is None:
             effects.append(Connect(registration=registration))
-        groups.setdefault(_group_of(location), {})[location] = known or Entry(registration=registration)
-    return replace(view, groups=groups), tuple(effects)
+        entries.setdefault(_service_of(location), {})[location] = known or Entry(registration=registration)
+    services = {key: view.services.get(key, _NONE).relisted(wanted_here) for key, wanted_here in entries.items()}
+    return replace(view, services=services), tuple(effects)
 
 
 def _drop(entry: Entry, successor: Registration | None) -> Iterator[Effect]:
@@ -291,35 +296,6 @@ def _drop(entry: Entry, successor: Registration | None) -> Iterator[Effect]:
         reason = "no longer registered" if successor is None else "replaced by a newer incarnation"
         yield LocationWithheld(registration=registration, reason=reason)
     yield Disconnect(registration=registration)
-
-
-def _judge_health(entry: Entry, event: HealthChanged) -> Entry:
-    if event.health is Health.SERVING:
-        return replace(entry, health=event.health, health_detail=event.detail)
-    # Its reports end with its serving: after a break another process may answer at this address.
-    return Entry(registration=entry.registration, health=event.health, health_detail=event.detail)
-
-
-def _take_report(entry: Entry, event: LoadReported, *, now: float) -> Entry:
-    if entry.health is not Health.SERVING:
-        return entry
-    known = entry.candidate
-    if known is None:
-        candidate = Candidate(location=entry.registration.location, report=event.report)
-    elif known.report == event.report:
-        # Nothing has changed at the worker, so what was handed out has not reached it yet.
-        candidate = known
-    else:
-        # A hand-out after the question may not be in the answer.
-        rest = max(known.handed_out - entry.handed_out_when_asked, 0)
-        candidate = replace(known, report=event.report, handed_out=rest)
-    return replace(entry, candidate=candidate, load_failure=None, reported_at=now)
-
-
-def _take_failure(entry: Entry, event: LoadFailed) -> Entry:
-    if entry.health is not Health.SERVING:
-        return entry
-    return replace(entry, candidate=None, load_failure=event.reason, handed_out_when_asked=0)
 
 
 def _effects_of(before: Entry, after: Entry) -> tuple[Effect, ...]:
@@ -337,30 +313,14 @@ def _effects_of(before: Entry, after: Entry) -> tuple[Effect, ...]:
     return tuple(effects)
 
 
-def _without_lapsed(candidate: Candidate, *, lapsed_at: float) -> Candidate:
-    last = candidate.last_handed_out_at
-    if candidate.handed_out == 0 or (last is not None and last > lapsed_at):
-        return candidate
-    return replace(candidate, handed_out=0)
+def _with_service(view: LiveView, key: tuple[str, str], service: ServiceLocations) -> LiveView:
+    # Not replace(), which takes three times as long; this is done for each request and each report.
+    return LiveView(
+        hand_out_lifetime_s=view.hand_out_lifetime_s,
+        load_report_max_age_s=view.load_report_max_age_s,
+        services={**view.services, key: service},
+    )
 
 
-def _hand_out(entry: Entry, candidate: Candidate, *, now: float) -> Entry:
-    # A count that begins anew must not be lessened by the answer to a question from before.
-    asked = entry.handed_out_when_asked if candidate.handed_out else 0
-    counted = replace(candidate, handed_out=candidate.handed_out + 1, last_handed_out_at=now)
-    return replace(entry, candidate=counted, handed_out_when_asked=asked)
-
-
-def _handed_out(entry: Entry) -> int:
-    return 0 if entry.candidate is None else entry.candidate.handed_out
-
-
-def _with_entry(view: LiveView, entry: Entry) -> LiveView:
-    location = entry.registration.location
-    key = _group_of(location)
-    group = {**view.groups.get(key, {}), location: entry}
-    return replace(view, groups={**view.groups, key: group})
-
-
-def _group_of(location: Location) -> tuple[str, str]:
+def _service_of(location: Location) -> tuple[str, str]:
     return location.scope, location.service_name

@@ -25,6 +25,8 @@ class LoadReport:
     """Busy share of the worker's machine, 0..1."""
     server_memory_usage_percent: float | None = None
     """Used share of the machine's memory, 0..100; None means unknown."""
+    started_requests: int | None = None
+    """Requests that the worker has begun since it started; None means that it does not count them."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be compared."""
@@ -49,6 +51,7 @@ def load_report_from_wire(
     current_requests: int,
     server_utilization: float,
     server_memory_usage_percent: float,
+    started_requests: int | None = None,
 ) -> LoadReport:
     """Return a worker's answer as a report, with every impossible number made harmless.
 
@@ -65,4 +68,5 @@ def load_report_from_wire(
         current_requests=max(current_requests, 0),
         server_utilization=0.0 if math.isnan(server_utilization) else min(max(server_utilization, 0.0), 1.0),
         server_memory_usage_percent=min(server_memory_usage_percent, 100.0) if memory_is_known else None,
+        started_requests=started_requests,
     )

@@ -151,6 +151,8 @@ class BalancerSpec:
 
     host_name: str = "localhost"
     port: int = 5150
+    frontends: int = 1
+    """Processes that share the port; each answers for itself, and tells the others what it hands out."""
     certificate: str | None = None
     private_key_file: str | None = None
     enforce_mutual_tls: bool = False
@@ -160,6 +162,10 @@ class BalancerSpec:
     """A location that does not answer within this time is left out of the answers."""
     recently_used_timeout_s: float = 5.0
     """A location handed out within this time ranks behind those that were not."""
+    ranking: str = "least_loaded"
+    """What best means: `least_loaded`, `original`, an entry point's name, or `package.module:Class`."""
+    load_report_max_age_s: float = 30.0
+    """How busy a location is counts as unknown when its last report is older than this."""
     agents: tuple[AgentSpec, ...] = ()
     """`Worker` agents are the registry when no other is there; a `KeyValueStore` agent selects etcd."""
 

@@ -185,7 +185,13 @@ def test__discover__order_is_the_shuffle_s() -> None:
     some = [registration(port) for port in (1, 2, 3)]
     story = Story(*some)
     story.serve(*some)
-    found = discover(story.view, scope="", service_name="Worker", max_count=2, shuffle=list.reverse)
+    found = discover(
+        story.view,
+        scope="",
+        service_name="Worker",
+        max_count=2,
+        shuffle=lambda locations: locations.sort(reverse=True),
+    )
     assert [location.port for location in found] == [3, 2]
 
 
@@ -265,3 +271,82 @@ def test__top__recently_used__is_good_again_after_the_time() -> None:
     story.now = 6.0
     story.on(LoadReported(registration=one, report=replace(IDLE, timestamp_ticks=1)))
     assert story.top() == [1]
+
+
+COUNTING = LoadReport(request_capacity=10, current_requests=0, started_requests=7)
+
+
+def report(story: Story, one: Registration, **changes: int) -> None:
+    """Have a location push its load."""
+    story.on(LoadAsked(registration=one))
+    story.on(LoadReported(registration=one, report=replace(COUNTING, **changes)))
+
+
+def on_their_way(story: Story, one: Registration) -> int:
+    """Return how many requests are on their way to a location, as the next request sees it."""
+    entry = story.view.entry(one)
+    assert entry is not None
+    seen = entry.as_of(story.now, hand_out_lifetime_s=story.view.hand_out_lifetime_s, report_max_age_s=60.0).candidate
+    assert seen is not None
+    return seen.handed_out
+
+
+def test__hand_out__counts_until_its_request_has_started() -> None:
+    one = registration(1)
+    story = Story(one)
+    story.serve(one, report=replace(COUNTING, current_requests=2))
+    story.top()
+    story.top()
+    # An older request has ended meanwhile.
+    report(story, one, current_requests=1)
+    assert on_their_way(story, one) == 2
+    report(story, one, current_requests=2, started_requests=8)
+    assert on_their_way(story, one) == 1
+    # It has started and ended between two reports.
+    report(story, one, current_requests=2, started_requests=9)
+    assert on_their_way(story, one) == 0
+
+
+def test__requests_of_strangers__take_off_no_more_than_there_is() -> None:
+    one = registration(1)
+    story = Story(one)
+    story.serve(one, report=COUNTING)
+    story.top()
+    report(story, one, current_requests=5, started_requests=12)
+    assert on_their_way(story, one) == 0
+    story.top()
+    assert on_their_way(story, one) == 1
+
+
+def test__count_that_begins_anew__takes_off_nothing() -> None:
+    one = registration(1)
+    story = Story(one)
+    story.serve(one, report=COUNTING)
+    story.top()
+    report(story, one, current_requests=1, started_requests=0)
+    assert on_their_way(story, one) == 1
+
+
+def test__clients_that_never_come__are_forgotten_one_by_one() -> None:
+    one = registration(1)
+    story = Story(one)
+    story.serve(one, report=COUNTING)
+    counts = []
+    for _ in range(8):
+        story.top()
+        counts.append(on_their_way(story, one))
+        story.now += story.view.hand_out_lifetime_s / 4
+    assert counts == [1, 2, 3, 4, 4, 4, 4, 4]
+
+
+def test__lapsed_hand_out__is_not_taken_off_a_second_time() -> None:
+    one = registration(1)
+    story = Story(one)
+    story.serve(one, report=replace(COUNTING, started_requests=None))
+    story.top()
+    story.on(LoadAsked(registration=one))
+    story.now += story.view.hand_out_lifetime_s
+    story.top()
+    changed = replace(COUNTING, started_requests=None, current_requests=1)
+    story.on(LoadReported(registration=one, report=changed))
+    assert on_their_way(story, one) == 1

@@ -32,7 +32,7 @@ class Story:
     """A view, what happened to it, and a clock."""
 
     def __init__(self, *registrations: Registration) -> None:
-        self.view = LiveView(hand_out_lifetime_s=5.0)
+        self.view = LiveView(hand_out_lifetime_s=5.0, load_report_max_age_s=10.0)
         self.now = 0.0
         self.effects: list[Effect] = []
         self.on(LocationsChanged(registrations=registrations))
