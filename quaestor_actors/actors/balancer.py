@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from thespian.actors import ActorAddress
@@ -27,6 +28,10 @@ class StartBalancer:
 
     identity: Identity
     spec: BalancerSpec
+    number: int
+    """Of the `spec.frontends` that share the port, from 1."""
+    directory: Path
+    """Where they find each other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +53,7 @@ class BalancerActor(TreeActor):
         self._heard: Mailbox[Notice | BaseException] = Mailbox()
         self._registrations: dict[Location, Registration] = {}
         self._address = ""
+        self._is_first = True
 
     def receive(self, message: Any, sender: ActorAddress) -> None:
         """Handle the root, and the registry's news."""
@@ -67,7 +73,14 @@ class BalancerActor(TreeActor):
     def _start(self, message: StartBalancer, sender: ActorAddress) -> None:
         self.begin(message.identity, sender)
         self.watch(self._heard.fd, self._pass_on)
-        self._balancer = Balancer(message.spec, on_notice=self._heard.post, on_crash=self._heard.post)
+        self._is_first = message.number == 1
+        self._balancer = Balancer(
+            message.spec,
+            number=message.number,
+            directory=message.directory,
+            on_notice=self._heard.post,
+            on_crash=self._heard.post,
+        )
         port = self._balancer.start()
         self._address = f"{message.spec.host_name}:{port}"
         self.send(sender, BalancerChanged(address=self._address))
@@ -93,7 +106,8 @@ class BalancerActor(TreeActor):
                     news.append(_view(registration, "withheld", reason))
                 case BalancerServing():
                     self.log.info("the first view is complete: serving on %s", self._address)
-        if news:
+        # All frontends see the same; once is enough for people.
+        if news and self._is_first:
             self.send(self.parent, BalancerChanged(address=self._address, locations=tuple(news)))
 
 

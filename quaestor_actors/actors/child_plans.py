@@ -48,6 +48,12 @@ class ChildPlans:
         agents = (agent for agent in self.spec.agents if not agent.is_builtin_balancer)
         return {agent_name(agent.agent_type): agent for agent in agents}
 
+    @property
+    def balancers(self) -> list[str]:
+        """The names of the balancer's processes, each with a frontend of its own; the first one is `BALANCER`."""
+        count = 0 if self.spec.balancer is None else self.spec.balancer.frontends
+        return [BALANCER if number == 1 else f"{BALANCER}/{number}" for number in range(1, count + 1)]
+
     def all(self) -> list[ChildPlan]:
         """Return a plan for each child, in the order in which they are created."""
         # Those that others depend on stop after them, the registry last: every stop is a deregistration.
@@ -55,9 +61,8 @@ class ChildPlans:
         awaited = {name for agent in self.spec.agents for name, _ in agent.depends_on}
         plans = [self._registry(rank=max(ranks.values(), default=0) + 1)]
         plans += [self._agent(name, agent, rank=ranks[agent.agent_type]) for name, agent in self.agents.items()]
-        if self.spec.balancer is not None:
-            rank = ranks[LOAD_BALANCER] if LOAD_BALANCER in awaited else 0
-            plans.append(self._plan(BALANCER, BalancerActor, rank=rank, first=self._first_message_of_balancer))
+        rank = ranks[LOAD_BALANCER] if LOAD_BALANCER in awaited else 0
+        plans += [self._balancer(name, number, rank=rank) for number, name in enumerate(self.balancers, start=1)]
         return plans
 
     def agent_plan(self, name: str) -> AgentPlan:
@@ -109,10 +114,18 @@ class ChildPlans:
 
         return self._plan(REGISTRY, RegistryActor, rank=rank, first=first)
 
-    def _first_message_of_balancer(self, incarnation: int) -> StartBalancer:
-        if self.spec.balancer is None:
-            raise RuntimeError("a balancer is created only where one is configured")
-        return StartBalancer(identity=self._identity(BALANCER, incarnation), spec=self.spec.balancer)
+    def _balancer(self, name: str, number: int, *, rank: int) -> ChildPlan:
+        def first(incarnation: int) -> StartBalancer:
+            if self.spec.balancer is None:
+                raise RuntimeError("a balancer is created only where one is configured")
+            return StartBalancer(
+                identity=self._identity(name, incarnation),
+                spec=self.spec.balancer,
+                number=number,
+                directory=self._start.state_directory,
+            )
+
+        return self._plan(name, BalancerActor, rank=rank, first=first)
 
     def _agent(self, name: str, agent: AgentSpec, *, rank: int) -> ChildPlan:
         def first(incarnation: int) -> StartAgent:

@@ -20,7 +20,7 @@ from quaestor_actors.actors.agent_messages import (
 )
 from quaestor_actors.actors.balancer import BalancerChanged
 from quaestor_actors.actors.base import Ready, SetLogLevel, Stop, Stopped, TreeActor
-from quaestor_actors.actors.child_plans import BALANCER, REGISTRY, ChildPlans, agent_name
+from quaestor_actors.actors.child_plans import REGISTRY, ChildPlans, agent_name
 from quaestor_actors.actors.children import Children
 from quaestor_actors.actors.registry import STATIC_OWNER, Announce, Follow
 from quaestor_actors.actors.root_messages import (
@@ -162,7 +162,7 @@ class RootSupervisor(TreeActor):
         self.send(self.parent, Reloaded(plan=found))
         if found.refusal is not None or not found.actions:
             return
-        kept = set(self._plans.agents)
+        kept, balancers = set(self._plans.agents), set(self._plans.balancers)
         plans_before = {name: self._plans.agent_plan(name) for name in kept}
         self._plans.spec = spec
         self._decide(cluster.Reconfigured(spec=spec))
@@ -173,7 +173,8 @@ class RootSupervisor(TreeActor):
             if after != plans_before[name]:
                 self._tell_agent(after.spec.agent_type, ConfigureAgent(plan=after))
         if before.balancer is not None and spec.balancer not in {None, before.balancer}:
-            self._children.replace(BALANCER, "its configuration changed")
+            for name in balancers & set(self._plans.balancers):
+                self._children.replace(name, "its configuration changed")
         registry = self._children.address(REGISTRY)
         if registry is not None and before.static_agents != spec.static_agents:
             self.send(registry, Announce(owner=STATIC_OWNER, registrations=self._plans.static_registrations()))
@@ -202,9 +203,9 @@ class RootSupervisor(TreeActor):
             return
         if name == REGISTRY:
             newcomers = [found for agent in self._plans.agents if (found := self._children.address(agent))]
-            followers = [found for found in [self._children.address(BALANCER)] if found]
+            followers = [found for balancer in self._plans.balancers if (found := self._children.address(balancer))]
         else:
-            newcomers, followers = ([], [address]) if name == BALANCER else ([address], [])
+            newcomers, followers = ([], [address]) if name in self._plans.balancers else ([address], [])
         for agent_address in newcomers:
             self.send(agent_address, RegistryAt(registry=registry))
         for follower in followers:

@@ -8,15 +8,18 @@ requests never race.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 from typing import assert_never
 
 from quaestor_actors.adapters.event_loop import LoopThread
 from quaestor_actors.adapters.frontend import Frontend, FrontendState
+from quaestor_actors.adapters.hand_outs import HandOutExchange
 from quaestor_actors.adapters.health import HealthReport, HealthTarget, HealthTiming, HealthWatch
-from quaestor_actors.adapters.loads import LoadPoller
+from quaestor_actors.adapters.loads import LoadWatch
+from quaestor_actors.adapters.ranking_plugin import ranking_of
 from quaestor_actors.adapters.tls import channel_credentials
 from quaestor_actors.core.live_view import (
     Connect,
@@ -38,13 +41,14 @@ from quaestor_actors.core.live_view import (
     decide,
     discover,
     discover_top,
+    handed_out_elsewhere,
 )
 from quaestor_actors.core.load import LoadReport
 from quaestor_actors.core.location import Location, Registration
-from quaestor_actors.core.ranking import LeastLoaded, Ranking
+from quaestor_actors.core.ranking import Ranking
 from quaestor_actors.core.spec import BalancerSpec
 
-HEARTBEAT_INTERVAL_S = 10.0
+HEARTBEAT_INTERVAL_S = 60.0
 """Of the health checks. Load questions come more often and find a hung location first."""
 
 
@@ -96,6 +100,8 @@ class Balancer:
         self,
         spec: BalancerSpec,
         *,
+        number: int = 1,
+        directory: Path | None = None,
         on_notice: Callable[[Notice], None],
         on_crash: Callable[[BaseException], None],
         ranking: Ranking | None = None,
@@ -104,17 +110,23 @@ class Balancer:
 
         Args:
             spec: Where to listen and how to judge.
+            number: Of the `spec.frontends` that share the port, from 1.
+            directory: Private to the user; where several of them find each other.
             on_notice: Called on the balancer's thread with what is worth an event; must not block.
             on_crash: Called on the balancer's thread with an error that nobody expected.
-            ranking: What "best" means; the default is `LeastLoaded`.
+            ranking: What "best" means; the default is the one that the specification names.
         """
         self._spec = spec
         self._loop = LoopThread(name="balancer", on_crash=on_crash)
+        exchange = None
+        if directory is not None and spec.frontends > 1:
+            exchange = HandOutExchange(directory, number=number, count=spec.frontends)
         self._engine = _Engine(
             spec=spec,
             loop=self._loop,
+            exchange=exchange,
             on_notice=on_notice,
-            ranking=ranking or LeastLoaded(recently_used_timeout_s=spec.recently_used_timeout_s),
+            ranking=ranking or ranking_of(spec, seed=number - 1),
         )
         self._port = spec.port
 
@@ -128,7 +140,7 @@ class Balancer:
         """
         self._loop.start()
         try:
-            self._port = self._loop.call(self._engine.frontend.start()).result()
+            self._port = self._loop.call(self._engine.start()).result()
         except BaseException:
             self._loop.stop()
             raise
@@ -168,20 +180,27 @@ class Balancer:
 class _Engine:
     """All that runs on the loop: what happens is put into the view, what the view wants is done.
 
-    It is the frontend's `Discovery` and the poller's `LoadListener`.
+    It is the frontend's `Discovery` and the `LoadListener` of who follows the loads.
     """
 
     def __init__(
-        self, *, spec: BalancerSpec, loop: LoopThread, on_notice: Callable[[Notice], None], ranking: Ranking
+        self,
+        *,
+        spec: BalancerSpec,
+        loop: LoopThread,
+        exchange: HandOutExchange | None,
+        on_notice: Callable[[Notice], None],
+        ranking: Ranking,
     ) -> None:
-        self.view = LiveView(hand_out_lifetime_s=spec.recently_used_timeout_s)
+        self.view = LiveView(load_report_max_age_s=spec.load_report_max_age_s)
         self.frontend = Frontend(spec=spec, discovery=self)
         self._loop = loop
+        self._exchange = exchange
         self._on_notice = on_notice
         self._ranking = ranking
         self._random = random.Random()  # noqa: S311 - spreads load, keeps no secret
         self._has_registrations = False
-        self._loads = LoadPoller(loop=loop, response_timeout_s=spec.response_timeout_s, listener=self)
+        self._loads = LoadWatch(loop=loop, response_timeout_s=spec.response_timeout_s, listener=self)
         timing = HealthTiming(response_timeout_s=spec.response_timeout_s, heartbeat_interval_s=HEARTBEAT_INTERVAL_S)
         self._ca_certificate_file = spec.ca_certificate_file
         self._health: HealthWatch[Registration] = HealthWatch(loop=loop, timing=timing, on_report=self._health_reported)
@@ -212,6 +231,8 @@ class _Engine:
             ranking=self._ranking,
             now=self._loop.time(),
         )
+        if self._exchange is not None:
+            self._exchange.tell(locations)
         return locations
 
     def take_registrations(self, event: LocationsChanged) -> None:
@@ -227,15 +248,33 @@ class _Engine:
         """Take a load report."""
         self._apply(LoadReported(registration=registration, report=report))
 
+    def load_pushed(self, registration: Registration, report: LoadReport) -> None:
+        """Take a load report that nobody asked for."""
+        # As if it had been asked for just now: where nothing else tells, it includes all that was handed out until now.
+        self.load_asked(registration)
+        self.load_reported(registration, report)
+
     def load_failed(self, registration: Registration, reason: str) -> None:
         """Take note that a load report did not come."""
         self._apply(LoadFailed(registration=registration, reason=reason))
 
+    async def start(self) -> int:
+        """Listen, to other frontends first; return the port."""
+        if self._exchange is not None:
+            self._exchange.start(self._handed_out_elsewhere)
+        return await self.frontend.start()
+
     async def close(self) -> None:
         """End everything at once."""
         await self.frontend.drain(0)
+        if self._exchange is not None:
+            self._exchange.close()
         self._loads.close()
         await self._health.close()
+
+    def _handed_out_elsewhere(self, locations: Sequence[Location]) -> None:
+        self._loads.note_demand()
+        self.view = handed_out_elsewhere(self.view, locations, now=self._loop.time())
 
     def _health_reported(self, report: HealthReport[Registration]) -> None:
         self._apply(HealthChanged(registration=report.key, health=report.health, detail=report.detail))

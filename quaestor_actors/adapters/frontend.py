@@ -24,12 +24,8 @@ from quaestor_actors.rpc import service_discovery_pb2, service_discovery_pb2_grp
 MAX_NAME_LENGTH = 1024
 """Longest scope and service name in a request, in characters."""
 
-_SERVER_OPTIONS = (
-    # Two servers on one port by mistake would each get half of the clients.
-    ("grpc.so_reuseport", 0),
-    # The largest sensible request is two names and a number.
-    ("grpc.max_receive_message_length", 65_536),
-)
+MAX_REQUEST_SIZE = 65_536
+"""Bytes; the largest sensible request is two names and a number."""
 
 FIRST_VIEW_PATIENCE_S = 1.0
 """How long a request that comes before the first view waits for it, at most."""
@@ -94,8 +90,11 @@ class Frontend:
             OperationError: The host name or the port cannot be used.
         """
         credentials = server_credentials(self._spec, ca_certificate_file=self._spec.ca_certificate_file)
-        addresses = addresses_to_bind(self._spec.host_name, self._spec.port)
-        server = grpc.aio.server(options=_SERVER_OPTIONS)
+        is_shared = self._spec.frontends > 1
+        addresses = addresses_to_bind(self._spec.host_name, self._spec.port, is_shared=is_shared)
+        # Two servers on one port by mistake would each get half of the clients.
+        options = (("grpc.so_reuseport", int(is_shared)), ("grpc.max_receive_message_length", MAX_REQUEST_SIZE))
+        server = grpc.aio.server(options=options)
         service_discovery_pb2_grpc.add_ServiceDiscoveryGrpcServicer_to_server(self._discovery, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = (_FULL_SERVICE_NAME, _HEALTH_SERVICE_NAME, reflection.SERVICE_NAME)

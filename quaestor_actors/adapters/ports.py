@@ -21,8 +21,8 @@ def addresses_of(host_name: str) -> list[tuple[int, str]]:
     return list(dict.fromkeys((int(family), str(address[0])) for family, _, _, _, address in found))
 
 
-def try_to_bind(family: int, address: str, port: int) -> None:
-    """Bind a port for a moment, as a server would.
+def try_to_bind(family: int, address: str, port: int, *, is_shared: bool = False) -> None:
+    """Bind a port for a moment, as a server would; or as one of several servers on one port.
 
     Raises:
         OSError: it cannot be bound; EADDRINUSE if somebody listens there.
@@ -30,6 +30,8 @@ def try_to_bind(family: int, address: str, port: int) -> None:
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         # As servers do; otherwise connections of a predecessor in TIME_WAIT would look like a taken port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if is_shared:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         probe.bind((address, port))
