@@ -10,7 +10,7 @@ TEST_READY := $(VENV)/.ready-test
 LINT_READY := $(VENV)/.ready-lint
 PROTOS_READY := $(VENV)/.ready-protos
 
-.PHONY: help run test check lint bench protos clean
+.PHONY: help run test check lint bench balance protos clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -32,6 +32,10 @@ lint: $(LINT_READY)
 
 bench: $(RUN_READY)  ## Compare with other supervisors (about 20 minutes, best as root)
 	$(BIN)/python benchmarks/supervisors.py
+
+balance: $(RUN_READY)  ## Measure the balancer: its speed, and how well it spreads load (about 100 minutes)
+	$(BIN)/python benchmarks/discover.py
+	$(BIN)/python benchmarks/balance.py
 
 $(RUN_READY): pyproject.toml setup.cfg
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else \

@@ -1,0 +1,1 @@
+"""What the benchmarks of the load balancer are made of: the parts that run, and the arithmetic."""

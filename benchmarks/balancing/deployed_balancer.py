@@ -1,0 +1,52 @@
+"""The balancer as a user runs it: `quaestor load-balancer` with a configuration that names every location."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+from measure.deployment import Deployment
+from peers.ours import BALANCER_FILE, program
+from peers.peer import Launch
+
+HOST_NAME = "127.0.0.1"
+SERVICE_NAME = "Worker"
+
+
+def deployed_balancer(
+    directory: Path, *, port: int, locations: Sequence[int], ranking: str = "least_loaded"
+) -> Deployment:
+    """Configure a balancer, to be started by the caller; leaving the context ends it and removes the directory.
+
+    Args:
+        directory: Its own, existing and empty.
+        port: Where it listens.
+        locations: The ports of the workers.
+        ranking: By its name in the configuration.
+    """
+    content = {
+        "loadBalancerConfig": {"hostName": HOST_NAME, "port": port, "ranking": ranking},
+        "agents": [
+            {
+                "agentType": "Worker",
+                "hostName": HOST_NAME,
+                "ports": list(locations),
+                "processCount": len(locations),
+                "serviceNames": [SERVICE_NAME],
+            }
+        ],
+    }
+    (directory / BALANCER_FILE).write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    # Nothing of a cluster that runs on this machine already is touched.
+    places = {"QUAESTOR_RUNTIME_DIR": str(directory / "run"), "QUAESTOR_LOG_DIR": str(directory / "log")}
+    launch = Launch(command=(str(program()), "load-balancer", "-c", str(directory)), environment=places)
+    return Deployment(launch, directory=directory, is_member=lambda _: False)
+
+
+def free_port() -> int:
+    """Return a port that was free just now."""
+    with socket.socket() as one:
+        one.bind((HOST_NAME, 0))
+        return int(one.getsockname()[1])
