@@ -16,7 +16,7 @@ SERVICE_NAME = "Worker"
 
 
 def deployed_balancer(
-    directory: Path, *, port: int, locations: Sequence[int], ranking: str = "least_loaded"
+    directory: Path, *, port: int, locations: Sequence[int], ranking: str = "least_loaded", frontends: int = 1
 ) -> Deployment:
     """Configure a balancer, to be started by the caller; leaving the context ends it and removes the directory.
 
@@ -25,9 +25,10 @@ def deployed_balancer(
         port: Where it listens.
         locations: The ports of the workers.
         ranking: By its name in the configuration.
+        frontends: How many of its processes share the port.
     """
     content = {
-        "loadBalancerConfig": {"hostName": HOST_NAME, "port": port, "ranking": ranking},
+        "loadBalancerConfig": {"hostName": HOST_NAME, "port": port, "ranking": ranking, "frontends": frontends},
         "agents": [
             {
                 "agentType": "Worker",

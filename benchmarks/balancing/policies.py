@@ -15,13 +15,16 @@ from balancing.arrivals import Request
 from balancing.children import Child
 from balancing.deployed_balancer import HOST_NAME, deployed_balancer, free_port
 
-OURS, ORIGINAL, RANDOM, ROUND_ROBIN, SHORTEST = "ours", "original", "random", "round robin", "shortest queue"
+OURS, FRONTENDS, ORIGINAL = "ours", "four frontends", "original"
+RANDOM, ROUND_ROBIN, SHORTEST = "random", "round robin", "shortest queue"
 """The last one is by the client's own counts: as there is one client, it knows at once what nobody else can."""
 
-REAL = (OURS, ORIGINAL, RANDOM, ROUND_ROBIN, SHORTEST)
+REAL = (OURS, FRONTENDS, ORIGINAL, RANDOM, ROUND_ROBIN, SHORTEST)
 
-_RANKINGS = {OURS: "least_loaded", ORIGINAL: "original"}
+_BALANCERS: dict[str, dict[str, Any]] = {OURS: {}, FRONTENDS: {"frontends": 4}, ORIGINAL: {"ranking": "original"}}
 """What the balancer is configured with, for the policies that have one."""
+_CONNECTIONS = 16
+"""Of the client to several frontends, in turn: the kernel spreads them."""
 _START_DEADLINE_S = 60.0
 _PATIENCE_S = 120.0
 """For the answer, beyond the time at which the last request comes."""
@@ -60,15 +63,16 @@ def bench(policy: str, *, speeds: Sequence[float], client: Child, asker: Child, 
     """
     with Child("working_locations") as workers:
         ports: list[int] = workers.ask(speeds=list(speeds), deadline_s=_START_DEADLINE_S)
-        ranking = _RANKINGS.get(policy)
-        if ranking is None:
+        configured = _BALANCERS.get(policy)
+        if configured is None:
             yield Bench(ports=ports, choice={"policy": policy}, client=client)
             return
         place, port = Path(tempfile.mkdtemp(dir=directory, prefix="")), free_port()
         address = f"{HOST_NAME}:{port}"
-        with deployed_balancer(place, port=port, locations=ports, ranking=ranking) as balancer:
+        with deployed_balancer(place, port=port, locations=ports, **configured) as balancer:
             balancer.start()
             question: dict[str, Any] = {"await": address, "locations": len(ports), "seconds": _START_DEADLINE_S}
             if not asker.ask(deadline_s=2 * _START_DEADLINE_S, **question):
                 raise DeadlineError(f"the balancer does not offer {len(ports)} workers; it says: {balancer.output()}")
-            yield Bench(ports=ports, choice={"balancer": address}, client=client)
+            connections = _CONNECTIONS if "frontends" in configured else 1
+            yield Bench(ports=ports, choice={"balancer": address, "connections": connections}, client=client)

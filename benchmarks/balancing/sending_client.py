@@ -1,7 +1,8 @@
 """A client process that sends given requests at given times, and chooses a worker for each.
 
-Question: `{"ports": [of all workers], "requests": [[at_s, work_s], ...], "balancer": ADDRESS}`, or instead of a
-balancer `"policy": "random"` with a `"seed"`, `"round robin"`, or `"shortest queue"` by the client's own counts.
+Question: `{"ports": [of all workers], "requests": [[at_s, work_s], ...], "balancer": ADDRESS, "connections": N}`, or
+instead of a balancer `"policy": "random"` with a `"seed"`, `"round robin"`, or `"shortest queue"` by the client's own
+counts.
 
 Answer: the response time of each in seconds, from the moment at which it was to come to its answer; so it includes
 whatever the client is late, and the balancer's time.
@@ -10,6 +11,7 @@ whatever the client is late, and the balancer's time.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
@@ -32,12 +34,15 @@ Choose = Callable[[], Awaitable[int]]
 
 async def _choice(question: Any, running: AsyncExitStack, unanswered: dict[int, int]) -> Choose:
     if "balancer" in question:
-        balancers = await running.enter_async_context(Balancers([question["balancer"]]))
+        address, count = question["balancer"], question["connections"]
+        connected = [await running.enter_async_context(Balancers([address])) for _ in range(count)]
+        for one in connected:
+            await one.discover(SERVICE_NAME)
+        turns = itertools.cycle(connected)
 
         async def by_balancer() -> int:
-            return (await balancers.pick(SERVICE_NAME)).port
+            return (await next(turns).pick(SERVICE_NAME)).port
 
-        await balancers.discover(SERVICE_NAME)
         return by_balancer
     ports: list[int] = question["ports"]
     match question["policy"]:

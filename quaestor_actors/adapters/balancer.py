@@ -21,11 +21,11 @@ from quaestor_actors.adapters.health import HealthReport, HealthTarget, HealthTi
 from quaestor_actors.adapters.loads import LoadWatch
 from quaestor_actors.adapters.ranking_plugin import ranking_of
 from quaestor_actors.adapters.tls import channel_credentials
+from quaestor_actors.core.live_entry import Entry, Standing
 from quaestor_actors.core.live_view import (
     Connect,
     Disconnect,
     Effect,
-    Entry,
     Event,
     HealthChanged,
     LiveView,
@@ -35,7 +35,6 @@ from quaestor_actors.core.live_view import (
     LocationOffered,
     LocationsChanged,
     LocationWithheld,
-    Standing,
     StartAskingLoad,
     StopAskingLoad,
     decide,

@@ -21,30 +21,6 @@ from quaestor_actors.core.ranking import Candidate, KeyedRanking, Ranking
 from quaestor_actors.core.service_locations import ServiceLocations
 from quaestor_actors.core.standing_order import Change
 
-__all__ = [
-    "Connect",
-    "Disconnect",
-    "Effect",
-    "Entry",
-    "Event",
-    "HealthChanged",
-    "LiveView",
-    "LoadAsked",
-    "LoadFailed",
-    "LoadReported",
-    "LocationOffered",
-    "LocationWithheld",
-    "LocationsChanged",
-    "Standing",
-    "StartAskingLoad",
-    "StopAskingLoad",
-    "decide",
-    "discover",
-    "discover_top",
-    "handed_out_elsewhere",
-]
-
-
 _NONE = ServiceLocations()
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from support.live_view_story import Story, registration
 
+from quaestor_actors.core.live_entry import Standing
 from quaestor_actors.core.live_view import (
     Connect,
     Disconnect,
@@ -19,7 +20,6 @@ from quaestor_actors.core.live_view import (
     LocationOffered,
     LocationsChanged,
     LocationWithheld,
-    Standing,
     StartAskingLoad,
     StopAskingLoad,
 )

@@ -10,7 +10,7 @@ from support.grpc_servers import Heard
 from support.waiting import wait_until
 
 from quaestor_actors.adapters.balancer import Balancer, LocationStatus
-from quaestor_actors.core.live_view import Standing
+from quaestor_actors.core.live_entry import Standing
 from quaestor_actors.core.location import Registration
 from quaestor_actors.core.spec import BalancerSpec
 from quaestor_actors.rpc import service_discovery_pb2, service_discovery_pb2_grpc
