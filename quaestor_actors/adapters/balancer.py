@@ -47,8 +47,8 @@ from quaestor_actors.core.location import Location, Registration
 from quaestor_actors.core.ranking import Ranking
 from quaestor_actors.core.spec import BalancerSpec
 
-HEARTBEAT_INTERVAL_S = 60.0
-"""Of the health checks. Load questions come more often and find a hung location first."""
+HEARTBEAT_INTERVAL_S = 300.0
+"""Of the health checks. Questions for the load come more often and find a hung location first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

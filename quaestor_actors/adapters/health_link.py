@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,9 @@ FIRST_POLL_S = 0.05
 
 HUNG_PAUSE_S = 0.02
 """Before a hung server is asked again. A server may also answer DEADLINE_EXCEEDED itself, and at once."""
+
+HEARTBEAT_SPREAD = 0.25
+"""By which share of the period a `Check` may come earlier."""
 
 _MAX_DETAIL = 200
 
@@ -194,7 +198,9 @@ class HealthLink:
                 await asyncio.sleep(HUNG_PAUSE_S)
                 continue
             self._alive()
-            await asyncio.sleep(self._timing.heartbeat_interval_s)
+            # A thousand servers that were found at the same time are not to be asked at the same time for ever.
+            spread = random.uniform(1 - HEARTBEAT_SPREAD, 1)  # noqa: S311 - no secret
+            await asyncio.sleep(self._timing.heartbeat_interval_s * spread)
 
     async def _check(self, stub: Any, name: str) -> ServiceHealth | None:
         """Return the verdict, or None if there was no answer in time."""

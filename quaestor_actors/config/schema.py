@@ -105,4 +105,4 @@ class LoadBalancerKeys(Keys):
     service_response_timeout_seconds: Period = 2.0
     recently_used_timeout_seconds: Seconds = 5.0
     ranking: RankingName = "least_loaded"
-    load_report_max_age_seconds: Period = 30.0
+    load_report_max_age_seconds: Period = 60.0

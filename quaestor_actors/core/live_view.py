@@ -30,7 +30,7 @@ class LiveView:
 
     hand_out_lifetime_s: float = 1.0
     """A hand-out older than this no longer counts as a request: its client would have come by now."""
-    load_report_max_age_s: float = 30.0
+    load_report_max_age_s: float = 60.0
     """A report older than this no longer counts: how busy the location is, is unknown then."""
     services: Mapping[tuple[str, str], ServiceLocations] = field(default_factory=dict)
 

@@ -164,7 +164,7 @@ class BalancerSpec:
     """A location handed out within this time ranks behind those that were not."""
     ranking: str = "least_loaded"
     """What best means: `least_loaded`, `original`, an entry point's name, or `package.module:Class`."""
-    load_report_max_age_s: float = 30.0
+    load_report_max_age_s: float = 60.0
     """How busy a location is counts as unknown when its last report is older than this."""
     agents: tuple[AgentSpec, ...] = ()
     """`Worker` agents are the registry when no other is there; a `KeyValueStore` agent selects etcd."""

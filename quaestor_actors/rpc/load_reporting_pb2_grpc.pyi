@@ -87,7 +87,7 @@ class LoadReportingGrpcStub(typing.Generic[_LoadReportingGrpcReportLoadType, _Lo
 
     WatchLoad: _LoadReportingGrpcWatchLoadType
     """The present load at once, then again at each change, of several within a few milliseconds only the latest. The last
-    report is repeated every 15 seconds while nothing changes, so that a reader can tell an idle server from a silent
+    report is repeated every 30 seconds while nothing changes, so that a reader can tell an idle server from a silent
     one. OUT_OF_RANGE as above; RESOURCE_EXHAUSTED if too many watch already; UNIMPLEMENTED by servers that only know
     ReportLoad. In the last two cases: ask ReportLoad.
     """
@@ -119,7 +119,7 @@ class LoadReportingGrpcServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[quaestor_actors.rpc.load_reporting_pb2.LoadReportResponse], collections.abc.AsyncIterator[quaestor_actors.rpc.load_reporting_pb2.LoadReportResponse]]:
         """The present load at once, then again at each change, of several within a few milliseconds only the latest. The last
-        report is repeated every 15 seconds while nothing changes, so that a reader can tell an idle server from a silent
+        report is repeated every 30 seconds while nothing changes, so that a reader can tell an idle server from a silent
         one. OUT_OF_RANGE as above; RESOURCE_EXHAUSTED if too many watch already; UNIMPLEMENTED by servers that only know
         ReportLoad. In the last two cases: ask ReportLoad.
         """

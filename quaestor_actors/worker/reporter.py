@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -26,8 +27,11 @@ SPARE_THREADS = 2
 COALESCE_S = 0.005
 """Changes that follow a message by less are told together."""
 
-KEEP_ALIVE_S = 15.0
+KEEP_ALIVE_S = 30.0
 """A watcher hears at least this often. Shorter would cost a balancer of a thousand idle workers too much."""
+
+REPEAT_SPREAD = 0.25
+"""By which share of that time a repetition may come earlier."""
 
 TOO_MANY_WATCHERS = f"{MAX_WATCHERS} watch already; ask ReportLoad instead"
 
@@ -74,7 +78,8 @@ class WatchedLoad:
         if report == self._told and now < self._repeat_at:
             return None
         self._told = report
-        self._repeat_at = now + self._keep_alive_s
+        # Those who began to be watched at the same time are not to repeat themselves at the same time.
+        self._repeat_at = now + self._keep_alive_s * random.uniform(1 - REPEAT_SPREAD, 1)  # noqa: S311 - no secret
         return report
 
     def rest_s(self) -> float:

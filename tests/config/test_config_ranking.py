@@ -49,7 +49,7 @@ def install(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
 
 def test__nothing_given__is_ours(tmp_path: Path) -> None:
     spec = read(tmp_path, "port: 5150")
-    assert (spec.ranking, spec.load_report_max_age_s) == ("least_loaded", 30.0)
+    assert (spec.ranking, spec.load_report_max_age_s) == ("least_loaded", 60.0)
 
 
 def test__given__is_taken(tmp_path: Path) -> None:
