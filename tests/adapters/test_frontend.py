@@ -292,6 +292,24 @@ def test__request_long_before_the_first_view__is_refused_or_answered_with_what_i
     assert found(running.channel(), service_name="Worker") == list(LOCATIONS)
 
 
+@pytest.mark.parametrize(
+    ("gives_up", "code"),
+    [("by deadline", grpc.StatusCode.DEADLINE_EXCEEDED), ("by cancelling", grpc.StatusCode.CANCELLED)],
+)
+def test__client_that_gives_up__costs_nobody_anything(start: Start, gives_up: str, code: grpc.StatusCode) -> None:
+    running = start()
+    stub = service_discovery_pb2_grpc.ServiceDiscoveryGrpcStub(running.channel())
+    message = service_discovery_pb2.DiscoverServicesRequest(service_name="Worker")
+    # It is held back, as there is no view yet.
+    call = stub.DiscoverTopServices.future(message, timeout=0.05 if gives_up == "by deadline" else DEADLINE_S)
+    if gives_up == "by cancelling":
+        assert call.cancel()
+    wait_until(call.done, DEADLINE_S, "the call's end")
+    assert call.code() is code
+    assert running.discover(service_name="Worker") == list(LOCATIONS)
+    assert running.frontend.state is FrontendState.SERVING
+
+
 def test__tls__serves_who_trusts_the_certificate_and_nobody_in_plain_text(start: Start, authority: Authority) -> None:
     certificate, key = authority.issue("localhost")
     running = start(certificate=certificate, private_key_file=key)
