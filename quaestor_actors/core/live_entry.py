@@ -13,6 +13,10 @@ from quaestor_actors.core.ranking import Candidate
 from quaestor_actors.core.standing_order import Change
 
 
+LAPSE_STEP_S = 0.125
+"""Hand-outs whose clients never came lapse many at a time: each lapse is a new place in the order."""
+
+
 class Standing(StrEnum):
     """Whether clients are sent to a location."""
 
@@ -125,7 +129,7 @@ class Entry:
 
         Args:
             now: Seconds of the monotonic clock.
-            hand_out_lifetime_s: A hand-out older than this no longer counts as a request: its client never came.
+            hand_out_lifetime_s: A hand-out older than this, up to the next step, no longer counts as a request.
             report_max_age_s: A report older than this no longer counts.
         """
         location, candidate = self.registration.location, self.candidate
@@ -133,8 +137,9 @@ class Entry:
             return Change(location, None)
         lapsed, valid_until = 0, math.inf
         for handed_out_at in self.handed_out_at:
-            if now < handed_out_at + hand_out_lifetime_s:
-                valid_until = handed_out_at + hand_out_lifetime_s
+            lapses_at = math.ceil((handed_out_at + hand_out_lifetime_s) / LAPSE_STEP_S) * LAPSE_STEP_S
+            if now < lapses_at:
+                valid_until = lapses_at
                 break
             lapsed += 1
         if lapsed:
