@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Protocol
 
 import grpc
@@ -178,17 +179,7 @@ class _DiscoveryService(service_discovery_pb2_grpc.ServiceDiscoveryGrpcServicer)
 
     def _response(self, locations: Sequence[Location]) -> service_discovery_pb2.DiscoverServicesResponse:
         self.answered += 1
-        return service_discovery_pb2.DiscoverServicesResponse(
-            service_locations=[
-                service_discovery_pb2.ServiceLocationMsg(
-                    scope=location.scope,
-                    service_name=location.service_name,
-                    host_name=location.host_name,
-                    port=location.port,
-                )
-                for location in locations
-            ]
-        )
+        return service_discovery_pb2.DiscoverServicesResponse(service_locations=map(_message_of, locations))
 
 
 class _HealthService(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # grpc_health has no types
@@ -249,6 +240,13 @@ def _fault(request: service_discovery_pb2.DiscoverServicesRequest) -> str | None
     if len(request.service_name) > MAX_NAME_LENGTH:
         return f"service_name must be at most {MAX_NAME_LENGTH} characters, got {len(request.service_name)}"
     return None
+
+
+@lru_cache(maxsize=4096)
+def _message_of(location: Location) -> service_discovery_pb2.ServiceLocationMsg:
+    return service_discovery_pb2.ServiceLocationMsg(
+        scope=location.scope, service_name=location.service_name, host_name=location.host_name, port=location.port
+    )
 
 
 def _bind(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None) -> int:

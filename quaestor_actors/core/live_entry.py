@@ -12,7 +12,6 @@ from quaestor_actors.core.member import Health
 from quaestor_actors.core.ranking import Candidate
 from quaestor_actors.core.standing_order import Change
 
-
 LAPSE_STEP_S = 0.125
 """Hand-outs whose clients never came lapse many at a time: each lapse is a new place in the order."""
 

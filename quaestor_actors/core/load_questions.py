@@ -35,7 +35,7 @@ BUSY_SILENCE_S = 1.0
 IDLE_SILENCE_S = 2.0
 """The same while nobody asks."""
 
-BUSY_SILENT_CALLS_PER_S = 40
+BUSY_SILENT_CALLS_PER_S = 20
 IDLE_SILENT_CALLS_PER_S = 5
 """A thousand watched locations are silent because nothing happens; to ask them all that often would take a processor.
 Their repetitions (every 30 s, see `load_reporting.proto`) tell that they are alive, too."""

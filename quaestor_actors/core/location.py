@@ -21,6 +21,10 @@ class Location:
     port: int
     use_tls: bool = False
 
+    def __hash__(self) -> int:
+        # Of what differs in practice: a request to the balancer takes a dozen hashes.
+        return hash((self.port, self.host_name))
+
     @property
     def address(self) -> str:
         """`host:port`, as a gRPC target."""

@@ -53,7 +53,7 @@ class StandingOrder:
     host. If a method raises, the order is of no more use.
     """
 
-    __slots__ = ("_dues", "_heads", "_hosts", "_places", "ranking", "version")
+    __slots__ = ("_dues", "_dues_made", "_heads", "_hosts", "_places", "ranking", "version")
 
     def __init__(self, ranking: KeyedRanking) -> None:
         """Begin without candidates."""
@@ -63,14 +63,16 @@ class StandingOrder:
         self._places: dict[Location, _Place] = {}
         self._hosts: dict[str, _Host] = {}
         self._heads: list[tuple[Key, Location, str]] = []
-        self._dues: list[tuple[float, Location]] = []
-        """A heap of when to look at which location. Items whose place is gone or has another time do not count."""
+        self._dues: list[tuple[float, int, Location]] = []
+        """A heap of when to look at which location. Items whose place is gone or has another time do not count. The
+        number in the middle is unique, so that locations, which take long to compare, are not."""
+        self._dues_made = 0
 
     def take_due(self, *, now: float) -> list[Location]:
         """Return the locations that have to be looked at anew. They are not returned again before `update` has them."""
         found: list[Location] = []
         while self._dues and self._dues[0][0] <= now:
-            at, location = heappop(self._dues)
+            at, _, location = heappop(self._dues)
             place = self._places.get(location)
             if place is not None and place.looked_at_from == at:
                 place.looked_at_from = math.inf
@@ -127,7 +129,8 @@ class StandingOrder:
         due_at = min(valid_until, self.ranking.key_changes_at(candidate, now=now))
         if due_at < looked_at_from:
             looked_at_from = due_at
-            heappush(self._dues, (due_at, location))
+            self._dues_made += 1
+            heappush(self._dues, (due_at, self._dues_made, location))
         key = self.ranking.key(candidate, host_load=0.0, now=now)
         self._places[location] = _Place(candidate, key, looked_at_from)
         host.count(candidate)
