@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -11,9 +12,6 @@ from quaestor_actors.core.location import Registration
 from quaestor_actors.core.member import Health
 from quaestor_actors.core.ranking import Candidate
 from quaestor_actors.core.standing_order import Change
-
-LAPSE_STEP_S = 0.125
-"""Hand-outs whose clients never came lapse many at a time: each lapse is a new place in the order."""
 
 
 class Standing(StrEnum):
@@ -128,21 +126,18 @@ class Entry:
 
         Args:
             now: Seconds of the monotonic clock.
-            hand_out_lifetime_s: A hand-out older than this, up to the next step, no longer counts as a request.
+            hand_out_lifetime_s: So long after the last one, hand-outs no longer count as requests.
             report_max_age_s: A report older than this no longer counts.
         """
         location, candidate = self.registration.location, self.candidate
         if candidate is None or self.reported_at is None or candidate.report.request_capacity == 0:
             return Change(location, None)
-        lapsed, valid_until = 0, math.inf
-        for handed_out_at in self.handed_out_at:
-            lapses_at = math.ceil((handed_out_at + hand_out_lifetime_s) / LAPSE_STEP_S) * LAPSE_STEP_S
-            if now < lapses_at:
-                valid_until = lapses_at
-                break
-            lapsed += 1
-        if lapsed:
-            candidate = replace(candidate, handed_out=candidate.handed_out - lapsed)
+        valid_until = math.inf
+        if self.handed_out_at:
+            # Older ones lapse at the next hand-out: each lapse is a new place in the order, which takes its time.
+            valid_until = self.handed_out_at[-1] + hand_out_lifetime_s
+            if now >= valid_until:
+                candidate, valid_until = replace(candidate, handed_out=0), math.inf
         stale_at = self.reported_at + report_max_age_s
         if now < stale_at:
             return Change(location, candidate, min(valid_until, stale_at))
@@ -154,22 +149,27 @@ class Entry:
             return self
         return replace(self, candidate=None, load_failure=reason, handed_out_at=(), handed_out_when_asked=0)
 
-    def handed_out(self, candidate: Candidate, *, now: float) -> Entry:
-        """Return it after a client was sent to it.
+    def handed_out(self, *, hand_out_lifetime_s: float, now: float) -> Entry:
+        """Return it after a client was sent to it; it must be offered.
 
         Args:
-            candidate: What a ranking knew of it.
+            hand_out_lifetime_s: Hand-outs older than this are forgotten: their clients never came.
             now: Seconds of the monotonic clock.
         """
-        lapsed = len(self.handed_out_at) - candidate.handed_out
+        lapsed = bisect_right(self.handed_out_at, now - hand_out_lifetime_s)
+        handed_out_at = (*self.handed_out_at[lapsed:], now)
+        candidate = None
+        if self.candidate is not None:
+            candidate = self.candidate.handed_out_to(len(handed_out_at), now=now)
+        # Not replace(), which takes three times as long; this is done for each request.
         return Entry(
             registration=self.registration,
             health=self.health,
             health_detail=self.health_detail,
             load_failure=self.load_failure,
-            candidate=candidate.handed_out_once_more(now),
+            candidate=candidate,
             reported_at=self.reported_at,
-            handed_out_at=(*self.handed_out_at[lapsed:], now),
+            handed_out_at=handed_out_at,
             # What has lapsed is not to be taken off a second time.
             handed_out_when_asked=max(self.handed_out_when_asked - lapsed, 0),
         )

@@ -29,7 +29,7 @@ class LiveView:
     """All registered locations by (scope, service name). Treat the mapping as read-only."""
 
     hand_out_lifetime_s: float = 1.0
-    """A hand-out older than this no longer counts as a request: its client would have come by now."""
+    """So long after the last one, hand-outs no longer count as requests: their clients would have come by now."""
     load_report_max_age_s: float = 60.0
     """A report older than this no longer counts: how busy the location is, is unknown then."""
     services: Mapping[tuple[str, str], ServiceLocations] = field(default_factory=dict)
@@ -222,7 +222,8 @@ def discover_top(
         candidates = [change.candidate for change in map(look, service) if change.candidate is not None]
         best = ranking.rank(candidates, now=now)[: max_count or None]
     found = tuple(each.location for each in best)
-    handed_out = [service[each.location].handed_out(each, now=now) for each in best]
+    lifetime_s = view.hand_out_lifetime_s
+    handed_out = [service[each].handed_out(hand_out_lifetime_s=lifetime_s, now=now) for each in found]
     service = service.with_entries(handed_out, reranked=found, memory=memory)
     return found, _with_service(view, (scope, service_name), service)
 
@@ -232,10 +233,10 @@ def handed_out_elsewhere(view: LiveView, locations: Iterable[Location], *, now: 
     for location in locations:
         key = _service_of(location)
         service = view.services.get(key, _NONE)
-        candidate = _look(view, service, location, now=now).candidate
-        if candidate is not None:
-            entry = service[location].handed_out(candidate, now=now)
-            view = _with_service(view, key, service.with_entries((entry,), reranked=(location,)))
+        entry = service.get(location)
+        if entry is not None and entry.is_offered:
+            after = entry.handed_out(hand_out_lifetime_s=view.hand_out_lifetime_s, now=now)
+            view = _with_service(view, key, service.with_entries((after,), reranked=(location,)))
     return view
 
 

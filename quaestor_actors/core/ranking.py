@@ -57,9 +57,8 @@ class Candidate:
             return (report.current_requests + self.handed_out) / report.request_capacity
         return report.known_load_rate + self.handed_out / report.request_capacity
 
-    def handed_out_once_more(self, now: float) -> Candidate:
-        """Return it with one more request on its way. Its report is as it was: how old it is, is not kept here."""
-        count = self.handed_out + 1
+    def handed_out_to(self, count: int, *, now: float) -> Candidate:
+        """Return it with so many requests on their way, the last one from now. How old its report is, is not kept."""
         return Candidate(location=self.location, report=self.report, handed_out=count, last_handed_out_at=now)
 
     def was_used_within(self, timeout_s: float, *, now: float) -> bool:

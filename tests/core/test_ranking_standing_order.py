@@ -67,7 +67,7 @@ class AnyChanges(RuleBasedStateMachine):
     @rule(count=st.integers(1, 4))
     def hand_out(self, count: int) -> None:
         best = self.order.best(count, now=self.now)
-        self.change(*(Change(each.location, each.handed_out_once_more(self.now)) for each in best))
+        self.change(*(Change(each.location, each.handed_out_to(each.handed_out + 1, now=self.now)) for each in best))
 
     @rule(seconds=st.sampled_from([0.1, 1.0, 4.9, 5.0]))
     def grow_old(self, seconds: float) -> None:
