@@ -230,6 +230,8 @@ class _Engine:
             ranking=self._ranking,
             now=self._loop.time(),
         )
+        for location in locations:
+            self._note_hand_out(location)
         if self._exchange is not None:
             self._exchange.tell(locations)
         return locations
@@ -274,6 +276,13 @@ class _Engine:
     def _handed_out_elsewhere(self, locations: Sequence[Location]) -> None:
         self._loads.note_demand()
         self.view = handed_out_elsewhere(self.view, locations, now=self._loop.time())
+        for location in locations:
+            self._note_hand_out(location)
+
+    def _note_hand_out(self, location: Location) -> None:
+        registration = self.view.registration_at(location)
+        if registration is not None:
+            self._loads.note_hand_out(registration)
 
     def _health_reported(self, report: HealthReport[Registration]) -> None:
         self._apply(HealthChanged(registration=report.key, health=report.health, detail=report.detail))

@@ -99,6 +99,10 @@ class LoadWatch:
         """A client has asked for the best locations: their loads must be fresh from now on."""
         self._perform(self._questions.demand(now=self._loop.time()))
 
+    def note_hand_out(self, registration: Registration) -> None:
+        """A client was sent to this location; unknown ones are no error."""
+        self._questions.handed_out(registration, now=self._loop.time())
+
     def close(self) -> None:
         """Follow nobody any more."""
         for registration in list(self._lines):

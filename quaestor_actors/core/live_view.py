@@ -44,6 +44,11 @@ class LiveView:
         entry = self.services.get(_service_of(registration.location), _NONE).get(registration.location)
         return entry if entry is not None and entry.registration == registration else None
 
+    def registration_at(self, location: Location) -> Registration | None:
+        """Return who is registered at exactly this location, or None."""
+        entry = self.services.get(_service_of(location), _NONE).get(location)
+        return None if entry is None else entry.registration
+
     @property
     def is_judged(self) -> bool:
         """Whether every location is known to be usable or not, so that answers are complete."""

@@ -35,13 +35,17 @@ BUSY_SILENCE_S = 1.0
 IDLE_SILENCE_S = 2.0
 """The same while nobody asks."""
 
-BUSY_SILENT_CALLS_PER_S = 20
+BUSY_SILENT_CALLS_PER_S = 10
 IDLE_SILENT_CALLS_PER_S = 5
 """A thousand watched locations are silent because nothing happens; to ask them all that often would take a processor.
 Their repetitions (every 30 s, see `load_reporting.proto`) tell that they are alive, too."""
 
 FIRST_WORD_S = 1.0
 """A location that neither refuses to be watched nor says anything is asked after this time."""
+
+SUSPECT_CALLS_PER_S = 10
+"""Watched locations that say nothing although a client was sent to them. They are few: those that hang, and those to
+which no client went after all."""
 
 HUNG_PAUSE_S = 0.02
 """Before a hung location is asked again, so that it is back the moment it goes on."""
@@ -192,12 +196,16 @@ class LoadQuestions(Generic[Key]):
             busy_calls_per_s=BUSY_SILENT_CALLS_PER_S,
             idle_calls_per_s=IDLE_SILENT_CALLS_PER_S,
         )
+        self._suspect = _Lane[Key](
+            BUSY_SILENCE_S, busy_calls_per_s=SUSPECT_CALLS_PER_S, idle_calls_per_s=SUSPECT_CALLS_PER_S
+        )
         self._hung = _Lane[Key](HUNG_PAUSE_S)
         self._retries = tuple(_Lane[Key](pause_s, is_for_watching=True) for pause_s in RETRY_PAUSES_S)
         self._crowded = _Lane[Key](CROWDED_PAUSE_S, is_for_watching=True)
-        fixed = (self._new, self._at_once, self._opening, self._routine, self._silent, self._hung, self._crowded)
+        watched = (self._suspect, self._silent)
+        unwatched = (self._new, self._at_once, self._opening, self._routine, self._hung, self._crowded)
         # The one whose turn is longest ago comes first.
-        self._lanes = [*fixed, *self._retries]
+        self._lanes = [*unwatched, *watched, *self._retries]
         self._demand_until = -math.inf
         self._called_at = -math.inf
         self._wake_at: float | None = None
@@ -236,6 +244,12 @@ class LoadQuestions(Generic[Key]):
         location.heard_at = now
         if location.asked_at is None:
             self._await_asking(key, location, self._silent, now=now)
+
+    def handed_out(self, key: Key, *, now: float) -> None:
+        """A client was sent to the location. One that is watched should say something soon; nobody is due earlier."""
+        location = self._locations.get(key)
+        if location is not None and location.ask_lane is self._silent:
+            self._await_asking(key, location, self._suspect, now=now)
 
     def watch_ended(self, key: Key, end: WatchEnd, *, reason: str, now: float) -> list[Effect[Key]]:
         """The watching has ended, or did not begin; `reason` is for people."""

@@ -55,3 +55,6 @@ class Registration:
     """0 for a location that nobody of ours started."""
     tls: ClientTls = field(default_factory=ClientTls)
     """For a location with `use_tls`."""
+
+    def __hash__(self) -> int:
+        return hash(self.location)

@@ -152,6 +152,11 @@ class AnyEvents(RuleBasedStateMachine):
         self.told.add(key)
         self.world.hear(key)
 
+    @rule(key=keys)
+    def hand_out(self, key: int) -> None:
+        self.demand()
+        self.world.questions.handed_out(key, now=self.world.now)
+
     @precondition(lambda self: self.world.watched)
     @rule(data=st.data(), end=st.sampled_from(WatchEnd))
     def end_watch(self, data: st.DataObject, end: WatchEnd) -> None:
@@ -193,7 +198,8 @@ class AnyEvents(RuleBasedStateMachine):
         for key in world.started - world.asked:
             age_s = world.now - max(world.contact[key], self.busy_since)
             if key in self.told:
-                assert age_s <= rules.BUSY_SILENCE_S + SLACK_S
+                # Once as one that is silent, and once as one that a client was sent to.
+                assert age_s <= 2 * (rules.BUSY_SILENCE_S + SLACK_S)
             if key in self.old:
                 assert age_s <= rules.BUSY_PERIOD_S + SLACK_S
 
@@ -368,6 +374,23 @@ def test__demand_begins__silent_locations_are_asked_at_the_bounded_rate() -> Non
     world.pass_time(len(MANY) / rules.BUSY_SILENT_CALLS_PER_S + SLACK_S, answers=True, demand=True)
     assert set(world.asks(since=begin)) == set(MANY)
     assert sum(world.asks(since=begin).values()) <= (world.now - begin) * rules.BUSY_SILENT_CALLS_PER_S + 1
+
+
+def test__silent_location_that_a_client_was_sent_to__does_not_wait_for_a_thousand_others() -> None:
+    world = world_of(*MANY)
+    world.hear(*MANY)
+    world.demand()
+    world.questions.handed_out(500, now=world.now)
+    begin = world.now
+    world.pass_time(rules.BUSY_SILENCE_S - EPSILON_S, answers=True, demand=True)
+    assert not world.asks(since=begin)
+    world.pass_time(2 / rules.BUSY_SILENT_CALLS_PER_S, answers=True, demand=True)
+    assert world.asks(since=begin)[500] == 1
+    world.questions.handed_out(501, now=world.now)
+    # It says that the client has come.
+    world.hear(501)
+    world.pass_time(rules.BUSY_SILENCE_S + 1.0, answers=True, demand=True)
+    assert 501 not in world.asks(since=begin)
 
 
 def test__a_thousand_workers_of_the_original__take_turns_at_the_bounded_rate() -> None:
