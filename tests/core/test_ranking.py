@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.candidates import NOW, candidate
 
 from quaestor_actors.core.load import LoadReport, load_report_from_wire
 from quaestor_actors.core.location import Location
 from quaestor_actors.core.ranking import Candidate, LeastLoaded
 
-NOW = 1000.0
 RANKING = LeastLoaded(recently_used_timeout_s=5.0)
 
 int32s = st.integers(min_value=-(2**31), max_value=2**31 - 1)
@@ -45,26 +45,6 @@ candidates = st.builds(
     last_handed_out_at=st.one_of(st.none(), st.floats(min_value=0.0, max_value=NOW)),
 )
 candidate_lists = st.lists(candidates, max_size=6, unique_by=lambda candidate: candidate.location)
-
-
-def candidate(
-    port: int,
-    *,
-    host: str = "a",
-    current: int = 0,
-    capacity: int = 1,
-    rate: float | None = None,
-    handed_out: int = 0,
-    used_ago_s: float | None = None,
-    stale: bool = False,
-) -> Candidate:
-    return Candidate(
-        location=Location(service_name="Worker", host_name=host, port=port),
-        report=LoadReport(known_load_rate=rate, request_capacity=capacity, current_requests=current),
-        is_stale=stale,
-        handed_out=handed_out,
-        last_handed_out_at=None if used_ago_s is None else NOW - used_ago_s,
-    )
 
 
 def ports(*given_candidates: Candidate) -> list[int]:
