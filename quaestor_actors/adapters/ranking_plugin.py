@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from functools import reduce
 from importlib import import_module
-from importlib.metadata import entry_points
 from itertools import permutations
 from typing import Any, Final
 
@@ -109,6 +108,9 @@ def _by_path(name: str) -> Callable[[], Any]:
 
 
 def _by_entry_point(name: str) -> Callable[[], Any]:
+    # It brings the e-mail package with it: 2 MB in each actor, for what few configurations need.
+    from importlib.metadata import entry_points  # noqa: PLC0415
+
     installed = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
     if name not in installed:
         known = (*BUILT_IN, *sorted(installed))
