@@ -8,7 +8,7 @@ thread sees a whole one. Whatever concerns an older incarnation of a location is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import assert_never
@@ -19,7 +19,7 @@ from quaestor_actors.core.location import Location, Registration
 from quaestor_actors.core.member import Health
 from quaestor_actors.core.ranking import Candidate, KeyedRanking, Ranking
 from quaestor_actors.core.service_locations import ServiceLocations
-from quaestor_actors.core.standing_order import Change
+from quaestor_actors.core.standing_order import Change, OrderMemory
 
 _NONE = ServiceLocations()
 
@@ -227,22 +227,24 @@ def discover_top(
         candidates = [change.candidate for change in map(look, service) if change.candidate is not None]
         best = ranking.rank(candidates, now=now)[: max_count or None]
     found = tuple(each.location for each in best)
-    lifetime_s = view.hand_out_lifetime_s
-    handed_out = [service[each].handed_out(hand_out_lifetime_s=lifetime_s, now=now) for each in found]
-    service = service.with_entries(handed_out, reranked=found, memory=memory)
-    return found, _with_service(view, (scope, service_name), service)
+    return found, _with_hand_outs(view, (scope, service_name), service, found, now=now, memory=memory)
 
 
-def handed_out_elsewhere(view: LiveView, locations: Iterable[Location], *, now: float) -> LiveView:
-    """Return the view after another balancer process handed these out; unknown ones are no error."""
-    for location in locations:
-        key = _service_of(location)
-        service = view.services.get(key, _NONE)
-        entry = service.get(location)
-        if entry is not None and entry.is_offered:
-            after = entry.handed_out(hand_out_lifetime_s=view.hand_out_lifetime_s, now=now)
-            view = _with_service(view, key, service.with_entries((after,), reranked=(location,)))
-    return view
+def handed_out_elsewhere(view: LiveView, locations: Sequence[Location], *, now: float) -> LiveView:
+    """Return the view after another balancer process handed these out.
+
+    Args:
+        view: What is known now.
+        locations: All of one scope and service; ones that are not offered here are no error.
+        now: Seconds of the monotonic clock.
+    """
+    if not locations:
+        return view
+    key = _service_of(locations[0])
+    service = view.services.get(key, _NONE)
+    known = ((location, service.get(location)) for location in locations)
+    offered = tuple(location for location, entry in known if entry is not None and entry.is_offered)
+    return _with_hand_outs(view, key, service, offered, now=now) if offered else view
 
 
 def _look(view: LiveView, service: ServiceLocations, location: Location, *, now: float) -> Change:
@@ -293,6 +295,20 @@ def _effects_of(before: Entry, after: Entry) -> tuple[Effect, ...]:
     if after.standing is Standing.WITHHELD and before.standing is not Standing.WITHHELD:
         effects.append(LocationWithheld(registration=registration, reason=after.reason))
     return tuple(effects)
+
+
+def _with_hand_outs(
+    view: LiveView,
+    key: tuple[str, str],
+    service: ServiceLocations,
+    locations: Sequence[Location],
+    *,
+    now: float,
+    memory: OrderMemory | None = None,
+) -> LiveView:
+    lifetime_s = view.hand_out_lifetime_s
+    handed_out = [service[each].handed_out(hand_out_lifetime_s=lifetime_s, now=now) for each in locations]
+    return _with_service(view, key, service.with_entries(handed_out, reranked=locations, memory=memory))
 
 
 def _with_service(view: LiveView, key: tuple[str, str], service: ServiceLocations) -> LiveView:

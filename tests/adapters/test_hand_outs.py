@@ -7,8 +7,12 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from support.grpc_servers import TinyServer, load_response, registration
+from support.running_balancer import RunningBalancer
+from support.waiting import wait_until
+
 from quaestor_actors.adapters.hand_outs import HandOutExchange
-from quaestor_actors.core.location import Location
+from quaestor_actors.core.location import Location, Registration
 
 DEADLINE_S = 10
 
@@ -94,3 +98,34 @@ async def flood(directory: Path) -> None:
 
 def test__one_that_does_not_listen__holds_nobody_up(tmp_path: Path) -> None:
     asyncio.run(flood(tmp_path))
+
+
+def test__balancer__tells_what_it_hands_out_and_counts_what_others_do(tmp_path: Path) -> None:
+    with TinyServer(report_load=lambda: load_response(capacity=8)) as worker:
+        one = registration(worker.port)
+        running = RunningBalancer(directory=tmp_path, frontends=2)
+        running.register(one)
+        running.expect_offered(one)
+
+        async def be_the_second() -> None:
+            async with second_frontend(tmp_path) as second:
+                second.exchange.tell([one.location])
+                assert await asyncio.to_thread(wait_until, lambda: handed_out(running, one) == 1)
+                assert await asyncio.to_thread(running.top, max_count=1) == [worker.port]
+                assert await second.next() == (one.location,)
+
+        asyncio.run(be_the_second())
+        running.close()
+
+
+@asynccontextmanager
+async def second_frontend(directory: Path) -> AsyncIterator[Frontend]:
+    one = Frontend(directory, 2, count=2)
+    yield one
+    one.exchange.close()
+
+
+def handed_out(running: RunningBalancer, one: Registration) -> int:
+    status = running.status_of(one)
+    assert status is not None
+    return status.handed_out

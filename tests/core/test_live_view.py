@@ -19,6 +19,7 @@ from quaestor_actors.core.live_view import (
     StartAskingLoad,
     StopAskingLoad,
     discover,
+    handed_out_elsewhere,
 )
 from quaestor_actors.core.load import LoadReport
 from quaestor_actors.core.location import Registration
@@ -350,3 +351,21 @@ def test__lapsed_hand_out__is_not_taken_off_a_second_time() -> None:
     changed = replace(COUNTING, started_requests=None, current_requests=1)
     story.on(LoadReported(registration=one, report=changed))
     assert on_their_way(story, one) == 1
+
+
+def test__hand_outs_of_another_balancer__count_like_its_own() -> None:
+    one, two = registration(1), registration(2)
+    story = Story(one, two)
+    story.serve(one, two, report=COUNTING)
+    story.view = handed_out_elsewhere(story.view, [one.location, registration(3).location], now=story.now)
+    assert (on_their_way(story, one), on_their_way(story, two)) == (1, 0)
+    assert story.top() == [2]
+    report(story, one, current_requests=1, started_requests=8)
+    assert on_their_way(story, one) == 0
+
+
+def test__hand_outs_of_another_balancer__of_what_is_not_offered_here__change_nothing() -> None:
+    one = registration(1)
+    story = Story(one)
+    for unknown in ([], [one.location], [registration(1, service="Other").location]):
+        assert handed_out_elsewhere(story.view, unknown, now=story.now) is story.view

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -21,10 +22,11 @@ DEADLINE_S = 10.0
 class RunningBalancer:
     """A balancer on a free port of 127.0.0.1 unless the spec says otherwise; `close` checks that nothing crashed."""
 
-    def __init__(self, **spec: Any) -> None:
+    def __init__(self, *, directory: Path | None = None, **spec: Any) -> None:
         self.heard = Heard()
         self.balancer = Balancer(
             BalancerSpec(**{"host_name": "127.0.0.1", "port": 0, **spec}),
+            directory=directory,
             on_notice=self.heard,
             on_crash=self.heard.crashes.append,
         )
