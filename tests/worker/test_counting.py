@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import queue
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, suppress
 from functools import partial
@@ -29,18 +30,24 @@ class Gate:
 
     def __init__(self) -> None:
         self._opening = Cancellation()
+        self._entered = threading.Event()
         self.load = ServiceLoad()
 
     def open(self) -> None:
         self._opening.request()
 
     def wait(self) -> None:
+        self._entered.set()
         assert self._opening.requested.wait(30)
 
     async def wait_aio(self) -> None:
         opened = asyncio.Event()
         self._opening.when_requested(partial(asyncio.get_running_loop().call_soon_threadsafe, opened.set))
         await opened.wait()
+
+    def wait_for_a_thread(self) -> None:
+        """Wait until a request's thread is here: one that is counted may not have a thread yet."""
+        assert self._entered.wait(30)
 
     def running(self) -> int:
         return self.load.current_requests
@@ -176,7 +183,7 @@ def test__cancelled_request__counts_until_its_thread_is_free(serve: Channels, ki
     gate = Gate()
     with serve("sync", gate) as channel:
         running = call(channel, kind, b"hello")
-        gate.wait_for(1)
+        gate.wait_for_a_thread()
         running.cancel()
         assert running.code() is grpc.StatusCode.CANCELLED
         assert gate.running() == 1
