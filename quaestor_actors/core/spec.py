@@ -171,6 +171,23 @@ class BalancerSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoreSpec:
+    """An etcd that holds the registry of several machines."""
+
+    endpoints: tuple[tuple[str, int], ...]
+    """Host and port of each of its members; whichever answers is used."""
+    use_tls: bool = False
+    tls: ClientTls = field(default_factory=ClientTls)
+    """In effect with `use_tls`."""
+    user: str | None = None
+    """None: whoever the environment names, or nobody."""
+    password_file: str | None = None
+    """Absolute path; read whenever the user is authenticated. None: the environment has the password."""
+    lease_ttl_s: float = 10.0
+    """What this host has registered vanishes so long after the host did."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterSpec:
     """Everything one launcher keeps running on one machine."""
 
@@ -195,4 +212,6 @@ class ClusterSpec:
     balancer: BalancerSpec | None = None
     """None: this cluster has no built-in balancer."""
     static_agents: tuple[AgentSpec, ...] = field(default=())
-    """Services that somebody else runs; the registry holds them for as long as the cluster runs."""
+    """Services that somebody else runs; the registry holds them for as long as no store answers."""
+    stores: tuple[StoreSpec, ...] = ()
+    """The first one that answers holds the registry; none: it is in the memory of this cluster."""
