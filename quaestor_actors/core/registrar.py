@@ -1,0 +1,281 @@
+"""Makes a shared store say what serves on this machine, and its followers know what serves anywhere.
+
+Three things go on beside each other, each with at most one operation under way: a lease is kept alive, the store is
+followed (listed once, then watched from the last revision), and what differs from what should be is written. Whatever
+the store does (loses the lease, the data, its quorum or itself) the three lead back to the same state: the decision is
+made from what is and what should be, never from what was done.
+
+`decide` takes in what happened; whoever calls it performs the effects and tells it again at `next_deadline`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import assert_never
+
+from quaestor_actors.core.location import Location, Registration
+from quaestor_actors.core.location_key import key_of
+from quaestor_actors.core.registrar_state import (
+    ClockAdvanced,
+    Effect,
+    Event,
+    Following,
+    FollowingFailed,
+    GrantLease,
+    KeepAlive,
+    LeaseFailed,
+    LeaseGone,
+    LeaseHeld,
+    ListAll,
+    Listed,
+    OwnChanged,
+    OwnComplete,
+    Registrar,
+    Rules,
+    Trouble,
+    Warn,
+    Watch,
+    Watched,
+    WriteDone,
+    WriteFailed,
+)
+from quaestor_actors.core.registrar_view import (
+    OUTAGE_S,
+    is_outage,
+    told,
+    with_batch,
+    with_listing,
+    without_expired_holds,
+)
+from quaestor_actors.core.registrar_writes import needs_put, needs_removal, next_revocation, next_write, written
+from quaestor_actors.core.store import NO_LEASE
+
+FIRST_RETRY_S = 0.05
+LAST_RETRY_S = 0.5
+"""The store is tried again after a fifth of the time for which it has been away, within these limits."""
+
+REFUSED_RETRY_S = 5.0
+"""A store that refuses us is tried again this late: checking a password takes it a tenth of a second."""
+
+Touched = set[Location] | None
+"""Locations whose registration may have changed; None: any may."""
+
+
+def create(
+    *, now: float, fallback: Iterable[Registration] = (), lease: int = NO_LEASE, former: int = NO_LEASE
+) -> Registrar:
+    """Return the state at the beginning.
+
+    Args:
+        now: monotonic seconds.
+        fallback: what followers are told as long as the store was never heard.
+        lease: a predecessor's, to be gone on with if it is still alive.
+        former: a predecessor's, to be replaced by another one.
+    """
+    return Registrar(
+        fallback=tuple(fallback),
+        lease=lease,
+        former=former,
+        mine=frozenset({lease, former} - {NO_LEASE}),
+        lease_at=now,
+        follow_at=now,
+        begun_at=now,
+    )
+
+
+def decide(state: Registrar, event: Event, now: float, rules: Rules) -> tuple[Registrar, list[Effect]]:
+    """Return the next state, and what is to be done."""
+    state, touched, effects = _taken_in(state, event, now, rules)
+    state = _settled(state, now, rules)
+    state, over = without_expired_holds(state, now)
+    touched = None if touched is None else touched | over
+    state, lease_effects = _tend_lease(state, now, rules)
+    state, follow_effects = _follow(state, now)
+    state, writes = next_write(state, now)
+    state, revocations = next_revocation(state)
+    effects += [*lease_effects, *follow_effects, *writes, *revocations]
+    if _may_tell(state, now, rules):
+        state, news = told(state, touched, rules)
+        effects += news
+    return state, effects
+
+
+def next_deadline(state: Registrar, now: float, rules: Rules) -> float | None:
+    """Return when time alone will change something, after the decision of this time."""
+    times = [held.until for held in state.held.values()]
+    if not state.lease_busy:
+        times.append(state.lease_at)
+    if state.following is Following.NOTHING:
+        times.append(state.follow_at)
+    if state.view is None and state.is_complete:
+        times.append(state.begun_at + rules.first_view_wait_s)
+    if state.rewrite_at is not None:
+        times.append(state.rewrite_at)
+    if state.trouble is not None:
+        times.append(state.trouble.since + OUTAGE_S)
+    if state.dirty:
+        times.append(state.write_at)
+    # What is due has been done, or waits for something else.
+    return min((at for at in times if at > now), default=None)
+
+
+# What happened
+
+
+def _taken_in(state: Registrar, event: Event, now: float, rules: Rules) -> tuple[Registrar, Touched, list[Effect]]:
+    match event:
+        case OwnChanged():
+            return *_own_changed(state, event), []
+        case OwnComplete():
+            return replace(state, is_complete=True), None, []
+        case Listed() | Watched() | FollowingFailed():
+            if event.number != state.follow_number:
+                return state, set(), []
+            return _followed(state, event, now, rules)
+        case LeaseHeld() | LeaseGone() | LeaseFailed():
+            return _with_lease(state, event, now, rules), set(), []
+        case WriteDone():
+            return written(state, event, now), set(), []
+        case WriteFailed():
+            return _write_failed(state, event, now), set(), []
+        case ClockAdvanced():
+            return state, set(), []
+        case _:
+            assert_never(event)
+
+
+def _own_changed(state: Registrar, event: OwnChanged) -> tuple[Registrar, Touched]:
+    own = dict(state.own)
+    for location in event.removed:
+        own.pop(key_of(location), None)
+    own.update({key_of(added.location): added for added in event.added})
+    touched = {*event.removed, *(added.location for added in event.added)}
+    return replace(state, own=own, dirty=state.dirty | {key_of(location) for location in touched}), touched
+
+
+def _with_lease(state: Registrar, event: LeaseHeld | LeaseGone | LeaseFailed, now: float, rules: Rules) -> Registrar:
+    match event:
+        case LeaseHeld():
+            return _lease_held(state, event, now, rules)
+        case LeaseGone():
+            return _lease_gone(state, event, now)
+        case LeaseFailed():
+            state = _troubled(state, event.reason, now)
+            lease_at = now + _pause(state, now, refused=event.refused)
+            return replace(state, lease_is_sound=False, lease_busy=False, lease_at=lease_at)
+        case _:
+            assert_never(event)
+
+
+def _lease_held(state: Registrar, event: LeaseHeld, now: float, rules: Rules) -> Registrar:
+    if state.lease not in {NO_LEASE, event.lease}:
+        return state
+    is_new = state.lease == NO_LEASE
+    return replace(
+        state,
+        lease=event.lease,
+        mine=state.mine | {event.lease},
+        lease_is_sound=True,
+        lease_busy=False,
+        lease_at=now + rules.refresh_s,
+        dirty=_all_ours(state) if is_new else state.dirty,
+    )
+
+
+def _lease_gone(state: Registrar, event: LeaseGone, now: float) -> Registrar:
+    if event.lease != state.lease:
+        return state
+    # Whatever ended it may have changed more than that, unseen.
+    return replace(state, lease=NO_LEASE, lease_is_sound=False, lease_busy=False, lease_at=now, must_list=True)
+
+
+def _write_failed(state: Registrar, event: WriteFailed, now: float) -> Registrar:
+    state = _troubled(state, event.reason, now)
+    state = replace(
+        state,
+        writing=False,
+        write_is_sound=False,
+        write_at=now + _pause(state, now, refused=event.refused),
+        dirty=state.dirty | frozenset(event.keys),
+    )
+    return _lease_gone(state, LeaseGone(lease=event.gone), now) if event.gone != NO_LEASE else state
+
+
+def _followed(
+    state: Registrar, event: Listed | Watched | FollowingFailed, now: float, rules: Rules
+) -> tuple[Registrar, Touched, list[Effect]]:
+    warnings: list[Warn]
+    match event:
+        case Listed():
+            state, warnings = with_listing(state, event.listing, now, rules)
+            return replace(state, following=Following.NOTHING, follow_at=now), None, [*warnings]
+        case Watched() if state.following is Following.BEGINNING and event.batch.revision < state.revision:
+            # The store has lost data; what is there now must be looked at.
+            return replace(state, must_list=True), set(), []
+        case Watched():
+            state, touched, warnings = with_batch(state, event.batch, now, rules)
+            return replace(state, following=Following.WATCHING), touched, [*warnings]
+        case FollowingFailed(compacted=True):
+            return replace(state, following=Following.NOTHING, follow_at=now, must_list=True), set(), []
+        case FollowingFailed():
+            state = _troubled(state, event.reason, now)
+            follow_at = now + _pause(state, now, refused=event.refused)
+            return replace(state, following=Following.NOTHING, follow_at=follow_at), set(), []
+        case _:
+            assert_never(event)
+
+
+# What follows
+
+
+def _tend_lease(state: Registrar, now: float, rules: Rules) -> tuple[Registrar, list[Effect]]:
+    if state.lease_busy or now < state.lease_at:
+        return state, []
+    effect = GrantLease(ttl_s=rules.ttl_s) if state.lease == NO_LEASE else KeepAlive(lease=state.lease)
+    return replace(state, lease_busy=True), [effect]
+
+
+def _follow(state: Registrar, now: float) -> tuple[Registrar, list[Effect]]:
+    number = state.follow_number + 1
+    if state.following is Following.NOTHING:
+        if now < state.follow_at:
+            return state, []
+        if not state.must_list:
+            state = replace(state, following=Following.BEGINNING, follow_number=number)
+            return state, [Watch(number=number, from_revision=state.revision + 1)]
+    elif state.following is Following.LISTING or not state.must_list:
+        return state, []
+    return replace(state, following=Following.LISTING, follow_number=number), [ListAll(number=number)]
+
+
+def _may_tell(state: Registrar, now: float, rules: Rules) -> bool:
+    if state.view is not None:
+        return True
+    return state.is_complete and (state.is_informed or now >= state.begun_at + rules.first_view_wait_s)
+
+
+def _troubled(state: Registrar, reason: str, now: float) -> Registrar:
+    since = now if state.trouble is None else state.trouble.since
+    return replace(state, trouble=Trouble(since=since, reason=reason))
+
+
+def _settled(state: Registrar, now: float, rules: Rules) -> Registrar:
+    follows = state.following is Following.WATCHING
+    writes = state.write_is_sound or not state.dirty
+    if state.trouble is None or not state.lease_is_sound or not follows or not writes:
+        return state
+    hold_until = now + rules.hold_s if is_outage(state, now) else state.hold_until
+    return replace(state, trouble=None, hold_until=hold_until, write_is_sound=True)
+
+
+def _pause(state: Registrar, now: float, *, refused: bool) -> float:
+    if refused:
+        return REFUSED_RETRY_S
+    away_s = 0.0 if state.trouble is None else now - state.trouble.since
+    return min(max(FIRST_RETRY_S, away_s / 5), LAST_RETRY_S)
+
+
+def _all_ours(state: Registrar) -> frozenset[str]:
+    keys = state.own.keys() | state.stored.keys()
+    return state.dirty | {key for key in keys if needs_put(state, key) or needs_removal(state, key)}
