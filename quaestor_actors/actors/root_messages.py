@@ -7,7 +7,15 @@ from pathlib import Path
 
 from quaestor_actors.actors.agent_messages import Command
 from quaestor_actors.actors.base import Identity
-from quaestor_actors.actors.view import ActorView, AgentView, LocationView, MemberView, TreeView
+from quaestor_actors.actors.view import (
+    ActorView,
+    AgentView,
+    LocationView,
+    MemberView,
+    RegistrationView,
+    RegistryView,
+    TreeView,
+)
 from quaestor_actors.core.plan import Plan
 from quaestor_actors.core.spec import ClusterSpec
 
@@ -32,6 +40,8 @@ class Changed:
     agents: tuple[AgentView, ...] = ()
     actors: tuple[ActorView, ...] = ()
     locations: tuple[LocationView, ...] = ()
+    registry: RegistryView | None = None
+    """None: as before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,3 +125,19 @@ class CommandReply:
     """Whom the command was passed on to."""
     unknown: tuple[str, ...]
     """Selectors that name nobody; if there is one, nothing was done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryRequest:
+    """From anybody with the cookie: list what balancers are told of."""
+
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryReply:
+    """The answer to one RegistryRequest; it comes from the registry itself."""
+
+    request_id: str
+    registrations: tuple[RegistrationView, ...]
+    """Sorted by service, host and port."""

@@ -61,6 +61,38 @@ class LocationView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryView:
+    """The registry as people see it."""
+
+    store: str
+    """`memory`, or `etcd at HOST:PORT`."""
+    state: str
+    """How it stands with the store: `connecting`, `fallback`, `following` or `degraded`."""
+    since: float
+    reason: str
+    """Why the store cannot be used; empty when it can."""
+    locations: int
+    """What balancers are told of."""
+    registered: int
+    """What of that serves in this cluster."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrationView:
+    """One registered location as people see it."""
+
+    scope: str
+    service: str
+    host: str
+    port: int
+    use_tls: bool
+    owner: str
+    """Who registered it: `CLUSTER on HOST, pid PID`, an agent of this cluster, or why nobody knows."""
+    lease_left_s: float | None
+    """None: it has no lease, and stays until somebody deletes it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TreeView:
     """A whole cluster as people see it."""
 
@@ -69,6 +101,8 @@ class TreeView:
     agents: tuple[AgentView, ...]
     members: tuple[MemberView, ...]
     balancer_address: str | None
+    registry: RegistryView | None = None
+    """None while it is being started."""
 
 
 def _epoch(monotonic_s: float) -> float:
