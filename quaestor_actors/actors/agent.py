@@ -41,7 +41,7 @@ from quaestor_actors.actors.prober import (
     WatchMember,
     configuration_of,
 )
-from quaestor_actors.actors.registry import Announce, Deregister, Register
+from quaestor_actors.actors.registry_messages import Announce, Deregister, Register
 from quaestor_actors.adapters.state_file import StateFile
 from quaestor_actors.core import actor, adoption, cluster, group, member
 from quaestor_actors.core.agent import (

@@ -10,7 +10,7 @@ from typing import Any
 from thespian.actors import ActorAddress
 
 from quaestor_actors.actors.base import Identity, Ready, Stop, Stopped, TreeActor
-from quaestor_actors.actors.registry import RegistryChanged
+from quaestor_actors.actors.registry_messages import RegistryChanged
 from quaestor_actors.actors.view import LocationView
 from quaestor_actors.adapters.balancer import Balancer, BalancerServing, Notice
 from quaestor_actors.adapters.mailbox import Mailbox
@@ -92,6 +92,8 @@ class BalancerActor(TreeActor):
         for location in change.removed:
             self._registrations.pop(location, None)
         self._registrations.update({added.location: added for added in change.added})
+        if change.more:
+            return
         self._balancer.set_registrations(self._registrations.values())
 
     def _pass_on(self) -> None:

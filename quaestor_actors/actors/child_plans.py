@@ -11,11 +11,12 @@ from quaestor_actors.actors.agent_messages import AgentPlan, StartAgent
 from quaestor_actors.actors.balancer import BalancerActor, StartBalancer
 from quaestor_actors.actors.base import Identity, TreeActor
 from quaestor_actors.actors.children import ChildPlan
-from quaestor_actors.actors.registry import RegistryActor, StartRegistry
+from quaestor_actors.actors.registry import RegistryActor
+from quaestor_actors.actors.registry_messages import StartRegistry
 from quaestor_actors.actors.root_messages import StartRoot
 from quaestor_actors.core import cluster
 from quaestor_actors.core.actor import ChildSpec
-from quaestor_actors.core.location import Location, Registration
+from quaestor_actors.core.location import ClientTls, Location, Registration
 from quaestor_actors.core.rules import rules_of
 from quaestor_actors.core.spec import LOAD_BALANCER, AgentSpec, ClusterSpec
 
@@ -83,6 +84,14 @@ class ChildPlans:
             for port in agent.ports
         )
 
+    def _tls_of_services(self) -> dict[str, ClientTls]:
+        """Return how services are connected to, by name: of the agents here that have them, or know them."""
+        balanced = self.spec.balancer.agents if self.spec.balancer is not None else ()
+        agents = (*self.spec.agents, *balanced)
+        known = {name: agent.tls for agent in reversed(agents) if agent.use_tls for name in agent.service_names}
+        others = {agent.agent_type: agent.tls for agent in balanced if agent.use_tls and not agent.service_names}
+        return others | known
+
     def _plan(
         self,
         name: str,
@@ -110,6 +119,9 @@ class ChildPlans:
                 identity=self._identity(REGISTRY, incarnation),
                 awaited=frozenset(agent.agent_type for agent in self.agents.values()),
                 static=self.static_registrations(),
+                stores=self.spec.stores,
+                tls=self._tls_of_services(),
+                directory=self._start.state_directory,
             )
 
         return self._plan(REGISTRY, RegistryActor, rank=rank, first=first)

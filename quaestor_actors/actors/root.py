@@ -22,7 +22,7 @@ from quaestor_actors.actors.balancer import BalancerChanged
 from quaestor_actors.actors.base import Ready, SetLogLevel, Stop, Stopped, TreeActor
 from quaestor_actors.actors.child_plans import REGISTRY, ChildPlans, agent_name
 from quaestor_actors.actors.children import Children
-from quaestor_actors.actors.registry import STATIC_OWNER, Announce, Follow
+from quaestor_actors.actors.registry_messages import STATIC_OWNER, Announce, Follow, ListRegistrations, RegistryReported
 from quaestor_actors.actors.root_messages import (
     Changed,
     CommandReply,
@@ -32,13 +32,14 @@ from quaestor_actors.actors.root_messages import (
     PlanReply,
     PlanRequest,
     Pong,
+    RegistryRequest,
     Reload,
     Reloaded,
     StartRoot,
     StatusReply,
     StatusRequest,
 )
-from quaestor_actors.actors.view import ActorView, AgentView, MemberView, TreeView
+from quaestor_actors.actors.view import ActorView, AgentView, MemberView, RegistryView, TreeView
 from quaestor_actors.core import cluster, plan, selector
 from quaestor_actors.core.actor import ActorState
 from quaestor_actors.core.agent import Phase
@@ -59,6 +60,7 @@ class RootSupervisor(TreeActor):
         self._members: dict[str, MemberView] = {}
         self._grandchildren: dict[str, tuple[ActorView, ...]] = {}
         self._balancer_address: str | None = None
+        self._registry_view: RegistryView | None = None
         self._shown: dict[str, ActorView] = {}
         self._shown_agents: dict[str, AgentView] = {}
         self._since = time.time()
@@ -83,6 +85,10 @@ class RootSupervisor(TreeActor):
                 self._agent_changed(message)
             case BalancerChanged():
                 self._balancer_changed(message)
+            case RegistryReported():
+                self._registry_reported(message.view)
+            case RegistryRequest():
+                self._pass_on(message, sender)
             case Stop():
                 self._children.stop(force=message.force)
             case _ if not self._children.handle(message, sender):
@@ -154,6 +160,16 @@ class RootSupervisor(TreeActor):
         report = AgentReport(phase=Phase.RUNNING, reached=reached)
         self._decide(cluster.Reported(agent=LOAD_BALANCER, report=report))
 
+    def _registry_reported(self, found: RegistryView) -> None:
+        before, self._registry_view = self._registry_view, found
+        if before is None or before.state != found.state:
+            self.send(self.parent, Changed(registry=found))
+
+    def _pass_on(self, request: RegistryRequest, sender: ActorAddress) -> None:
+        registry = self._children.address(REGISTRY)
+        if registry is not None:
+            self.send(registry, ListRegistrations(request_id=request.request_id, reply_to=sender))
+
     # Changes while running
 
     def _reload(self, spec: ClusterSpec) -> None:
@@ -176,7 +192,9 @@ class RootSupervisor(TreeActor):
             for name in balancers & set(self._plans.balancers):
                 self._children.replace(name, "its configuration changed")
         registry = self._children.address(REGISTRY)
-        if registry is not None and before.static_agents != spec.static_agents:
+        if before.stores != spec.stores or (spec.stores and before.static_agents != spec.static_agents):
+            self._children.replace(REGISTRY, "its configuration changed")
+        elif registry is not None and before.static_agents != spec.static_agents:
             self.send(registry, Announce(owner=STATIC_OWNER, registrations=self._plans.static_registrations()))
         if before.log_level != spec.log_level:
             self.send(self.myAddress, SetLogLevel(level=spec.log_level))
@@ -276,6 +294,7 @@ class RootSupervisor(TreeActor):
             agents=tuple(self._agent_views()),
             members=tuple(self._members.values()),
             balancer_address=self._balancer_address if self._spec.balancer is not None else None,
+            registry=self._registry_view,
         )
 
     def _all_stopped(self) -> None:

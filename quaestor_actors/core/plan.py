@@ -41,7 +41,7 @@ def diff(old: ClusterSpec, new: ClusterSpec) -> Plan:
             refusal=f"the cluster is called {old.name!r}, and its name cannot change to {new.name!r} while it runs"
         )
     actions = []
-    if settings := _changed(old, new, without={"agents", "balancer", "static_agents"}):
+    if settings := _changed(old, new, without={"agents", "balancer", "static_agents", "stores"}):
         actions.append(Action(subject=new.name, verb="change", detail=", ".join(settings)))
     before = {agent.agent_type: agent for agent in old.agents if not agent.is_builtin_balancer}
     after = {agent.agent_type: agent for agent in new.agents if not agent.is_builtin_balancer}
@@ -51,6 +51,8 @@ def diff(old: ClusterSpec, new: ClusterSpec) -> Plan:
         if name not in before:
             actions.append(Action(subject=name, verb="start", detail=f"{_count(agent.process_count)}, added"))
     actions.extend(_balancer(old.balancer, new.balancer))
+    if old.stores != new.stores:
+        actions.append(Action(subject="registry", verb="replace", detail="where the store is changed"))
     if old.static_agents != new.static_agents:
         actions.append(Action(subject="registry", verb="change", detail="the services that somebody else runs"))
     return Plan(actions=tuple(actions))

@@ -7,7 +7,7 @@ their behaviour is the same as far as the contract tests look.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -175,7 +175,7 @@ class Store(Protocol):
             LeaseNotFoundError: a lease of a put is no more; nothing was done.
         """
 
-    def watch(self, prefix: str, *, from_revision: int) -> AsyncIterator[WatchBatch]:
+    def watch(self, prefix: str, *, from_revision: int) -> AsyncGenerator[WatchBatch, None]:
         """Yield all changes below the prefix from a revision on, the past ones first.
 
         It ends by an error alone: it is not resumed by itself. Close it (`aclose`) to end it earlier.
