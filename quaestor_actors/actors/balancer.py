@@ -15,7 +15,7 @@ from quaestor_actors.actors.view import LocationView
 from quaestor_actors.adapters.balancer import Balancer, BalancerServing, Notice
 from quaestor_actors.adapters.mailbox import Mailbox
 from quaestor_actors.core.live_view import LocationOffered, LocationWithheld
-from quaestor_actors.core.location import Location, Registration
+from quaestor_actors.core.location import Registration
 from quaestor_actors.core.spec import BalancerSpec
 
 DRAIN_GRACE_S = 1.0
@@ -51,7 +51,7 @@ class BalancerActor(TreeActor):
         """Begin with nothing; StartBalancer brings the specification."""
         super().__init__()
         self._heard: Mailbox[Notice | BaseException] = Mailbox()
-        self._registrations: dict[Location, Registration] = {}
+        self._parts: list[RegistryChanged] = []
         self._address = ""
         self._is_first = True
 
@@ -87,14 +87,15 @@ class BalancerActor(TreeActor):
         self.send(sender, Ready(identity=self.identity, pid=os.getpid()))
 
     def _follow(self, change: RegistryChanged) -> None:
-        if change.whole:
-            self._registrations.clear()
-        for location in change.removed:
-            self._registrations.pop(location, None)
-        self._registrations.update({added.location: added for added in change.added})
+        self._parts.append(change)
         if change.more:
             return
-        self._balancer.set_registrations(self._registrations.values())
+        parts, self._parts = self._parts, []
+        added = [registration for part in parts for registration in part.added]
+        if parts[0].whole:
+            self._balancer.set_registrations(added)
+        else:
+            self._balancer.change_registrations(added=added, removed=parts[0].removed)
 
     def _pass_on(self) -> None:
         news: list[LocationView] = []

@@ -34,6 +34,7 @@ from quaestor_actors.core.live_view import (
     LoadReported,
     LocationOffered,
     LocationsChanged,
+    LocationsUpdated,
     LocationWithheld,
     StartAskingLoad,
     StopAskingLoad,
@@ -153,6 +154,11 @@ class Balancer:
         event = LocationsChanged(registrations=tuple(registrations))
         self._loop.post(lambda: self._engine.take_registrations(event))
 
+    def change_registrations(self, *, added: Iterable[Registration], removed: Iterable[Location]) -> None:
+        """Add locations, or replace those at the same places, and remove others; returns before they are looked at."""
+        event = LocationsUpdated(added=tuple(added), removed=tuple(removed))
+        self._loop.post(lambda: self._engine.take_registrations(event))
+
     def drain(self, grace_s: float) -> None:
         """Say NOT_SERVING, finish the answers in flight for at most `grace_s` seconds, and stop listening."""
         self._loop.call(self._engine.frontend.drain(grace_s)).result()
@@ -199,6 +205,7 @@ class _Engine:
         self._ranking = ranking
         self._random = random.Random()  # noqa: S311 - spreads load, keeps no secret
         self._has_registrations = False
+        self._pending: set[Registration] = set()
         self._loads = LoadWatch(loop=loop, response_timeout_s=spec.response_timeout_s, listener=self)
         timing = HealthTiming(response_timeout_s=spec.response_timeout_s, heartbeat_interval_s=HEARTBEAT_INTERVAL_S)
         self._ca_certificate_file = spec.ca_certificate_file
@@ -236,7 +243,7 @@ class _Engine:
             self._exchange.tell(locations)
         return locations
 
-    def take_registrations(self, event: LocationsChanged) -> None:
+    def take_registrations(self, event: LocationsChanged | LocationsUpdated) -> None:
         """Take the registry's news."""
         self._has_registrations = True
         self._apply(event)
@@ -291,8 +298,16 @@ class _Engine:
         self.view, effects = decide(self.view, event, now=self._loop.time())
         for effect in effects:
             self._perform(effect)
-        is_waiting = self.frontend.state is FrontendState.WAITING
-        if is_waiting and self._has_registrations and self.view.is_judged:
+        if self.frontend.state is FrontendState.WAITING and self._has_registrations:
+            self._await_first_view(event)
+
+    def _await_first_view(self, event: Event) -> None:
+        """Begin to serve once every location is known to be usable or not."""
+        if isinstance(event, LocationsChanged | LocationsUpdated):
+            self._pending = {entry.registration for entry in self.view.entries() if entry.standing is Standing.PENDING}
+        elif (entry := self.view.entry(event.registration)) is None or entry.standing is not Standing.PENDING:
+            self._pending.discard(event.registration)
+        if not self._pending:
             self.frontend.set_serving()
             self._on_notice(BalancerServing())
 

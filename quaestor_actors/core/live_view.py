@@ -8,7 +8,7 @@ thread sees a whole one. Whatever concerns an older incarnation of a location is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import assert_never
@@ -49,11 +49,6 @@ class LiveView:
         entry = self.services.get(_service_of(location), _NONE).get(location)
         return None if entry is None else entry.registration
 
-    @property
-    def is_judged(self) -> bool:
-        """Whether every location is known to be usable or not, so that answers are complete."""
-        return all(entry.standing is not Standing.PENDING for entry in self.entries())
-
 
 # Facts
 
@@ -63,6 +58,14 @@ class LocationsChanged:
     """The registry holds exactly these now. Of two incarnations of one location the newer counts."""
 
     registrations: tuple[Registration, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocationsUpdated:
+    """The registry holds these as well now, in place of others at the same locations, and those no longer."""
+
+    added: tuple[Registration, ...] = ()
+    removed: tuple[Location, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +100,7 @@ class LoadFailed:
     reason: str
 
 
-Event = LocationsChanged | HealthChanged | LoadAsked | LoadReported | LoadFailed
+Event = LocationsChanged | LocationsUpdated | HealthChanged | LoadAsked | LoadReported | LoadFailed
 
 
 # Effects
@@ -153,6 +156,8 @@ def decide(view: LiveView, event: Event, *, now: float) -> tuple[LiveView, tuple
     """Return the view after the event, and what to do in this order."""
     if isinstance(event, LocationsChanged):
         return _relist(view, event)
+    if isinstance(event, LocationsUpdated):
+        return _update(view, event)
     before = view.entry(event.registration)
     if before is None:
         return view, ()
@@ -272,6 +277,33 @@ def _relist(view: LiveView, event: LocationsChanged) -> tuple[LiveView, tuple[Ef
         entries.setdefault(_service_of(location), {})[location] = known or Entry(registration=registration)
     services = {key: view.services.get(key, _NONE).relisted(wanted_here) for key, wanted_here in entries.items()}
     return replace(view, services=services), tuple(effects)
+
+
+def _update(view: LiveView, event: LocationsUpdated) -> tuple[LiveView, tuple[Effect, ...]]:
+    effects: list[Effect] = []
+    services = dict(view.services)
+    for key, locations in _by_service(event.removed).items():
+        service = services.get(key, _NONE)
+        gone = [entry for location in locations if (entry := service.get(location)) is not None]
+        effects += [effect for entry in gone for effect in _drop(entry, None)]
+        services[key] = service.without([entry.registration.location for entry in gone])
+    new = {added.location: added for added in event.added if view.registration_at(added.location) != added}
+    for key, locations in _by_service(new).items():
+        service = services.get(key, _NONE)
+        replaced = [entry for location in locations if (entry := service.get(location)) is not None]
+        effects += [effect for entry in replaced for effect in _drop(entry, new[entry.registration.location])]
+        effects += [Connect(registration=new[location]) for location in locations]
+        entries = [Entry(registration=new[location]) for location in locations]
+        services[key] = service.with_entries(entries, reranked=locations)
+    kept = {key: service for key, service in services.items() if any(service)}
+    return replace(view, services=kept), tuple(effects)
+
+
+def _by_service(locations: Iterable[Location]) -> dict[tuple[str, str], list[Location]]:
+    found: dict[tuple[str, str], list[Location]] = {}
+    for location in locations:
+        found.setdefault(_service_of(location), []).append(location)
+    return found
 
 
 def _drop(entry: Entry, successor: Registration | None) -> Iterator[Effect]:

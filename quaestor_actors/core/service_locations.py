@@ -49,12 +49,18 @@ class ServiceLocations:
             reranked: Locations that a ranking may judge otherwise than before.
             memory: What to remember instead of the present memory.
         """
-        shards = list(self.shards)
+        changed: dict[int, dict[Location, Entry]] = {}
         for entry in entries:
             location = entry.registration.location
-            index = hash(location) % _SHARDS
-            shards[index] = {**shards[index], location: entry}
-        return ServiceLocations(shards=tuple(shards), memory=(memory or self.memory).outdating(reranked))
+            _writable(changed, self.shards, location)[location] = entry
+        return ServiceLocations(shards=_with(self.shards, changed), memory=(memory or self.memory).outdating(reranked))
+
+    def without(self, locations: Collection[Location]) -> ServiceLocations:
+        """Return the others; all of these locations must be there."""
+        changed: dict[int, dict[Location, Entry]] = {}
+        for location in locations:
+            del _writable(changed, self.shards, location)[location]
+        return ServiceLocations(shards=_with(self.shards, changed), memory=self.memory.outdating(locations))
 
     def relisted(self, entries: Mapping[Location, Entry]) -> ServiceLocations:
         """Return exactly these entries."""
@@ -65,3 +71,20 @@ class ServiceLocations:
         for location, entry in entries.items():
             shards[hash(location) % _SHARDS][location] = entry
         return ServiceLocations(shards=tuple(shards), memory=self.memory.outdating(changed))
+
+
+_Shards = tuple[Mapping[Location, Entry], ...]
+
+
+def _writable(changed: dict[int, dict[Location, Entry]], shards: _Shards, location: Location) -> dict[Location, Entry]:
+    index = hash(location) % _SHARDS
+    if index not in changed:
+        changed[index] = dict(shards[index])
+    return changed[index]
+
+
+def _with(shards: _Shards, changed: Mapping[int, Mapping[Location, Entry]]) -> _Shards:
+    result = list(shards)
+    for index, shard in changed.items():
+        result[index] = shard
+    return tuple(result)

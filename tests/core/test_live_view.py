@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from support.live_view_story import IDLE, Story, registration
 
+from quaestor_actors.core.live_entry import Standing
 from quaestor_actors.core.live_view import (
     Connect,
     Disconnect,
@@ -36,7 +37,7 @@ def test__new_location__is_connected_and_pending() -> None:
     assert story.effects == [Connect(registration=one)]
     assert story.all() == []
     assert story.reason(one) == "waiting for the first health check"
-    assert not story.view.is_judged
+    assert [entry.standing for entry in story.view.entries()] == [Standing.PENDING]
 
 
 def test__serving_without_report__is_asked_but_not_handed_out() -> None:
@@ -53,7 +54,7 @@ def test__serving_and_reported__is_offered() -> None:
     story.on(serving(one))
     assert story.on(LoadReported(registration=one, report=IDLE)) == (LocationOffered(registration=one),)
     assert story.all() == [1]
-    assert story.view.is_judged
+    assert [entry.standing for entry in story.view.entries()] == [Standing.OFFERED]
 
 
 def test__not_serving__is_out_with_the_reason_and_asked_no_more() -> None:

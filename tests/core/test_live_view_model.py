@@ -19,6 +19,7 @@ from quaestor_actors.core.live_view import (
     LoadReported,
     LocationOffered,
     LocationsChanged,
+    LocationsUpdated,
     LocationWithheld,
     StartAskingLoad,
     StopAskingLoad,
@@ -71,11 +72,26 @@ class AnyEvents(RuleBasedStateMachine):
 
     @rule(registered=st.dictionaries(ports, incarnations))
     def relist(self, registered: dict[int, int]) -> None:
+        wanted = self.register(registered)
+        self.happen(LocationsChanged(registrations=tuple(wanted)))
+
+    @rule(added=st.dictionaries(ports, incarnations), removed=st.sets(ports))
+    def update(self, added: dict[int, int], removed: set[int]) -> None:
+        removed -= set(added)
+        self.register({port: number for port, number in self.registered.items() if port not in removed} | added)
+        self.happen(
+            LocationsUpdated(
+                added=tuple(registration(port, incarnation=number) for port, number in added.items()),
+                removed=tuple(registration(port).location for port in removed),
+            )
+        )
+
+    def register(self, registered: dict[int, int]) -> set[Registration]:
         self.registered = registered
         wanted = {registration(port, incarnation=number) for port, number in registered.items()}
         self.capacity = {one: capacity for one, capacity in self.capacity.items() if one in wanted}
         self.health = {one: health for one, health in self.health.items() if one in wanted}
-        self.happen(LocationsChanged(registrations=tuple(wanted)))
+        return wanted
 
     @rule(port=ports, incarnation=incarnations, health=st.sampled_from(Health))
     def judge(self, port: int, incarnation: int, health: Health) -> None:
@@ -119,6 +135,7 @@ class AnyEvents(RuleBasedStateMachine):
     def effects_agree_with_the_view(self) -> None:
         entries = {entry.registration: entry for entry in self.story.view.entries()}
         assert self.connected == set(entries)
+        assert self.connected == {registration(port, incarnation=at) for port, at in self.registered.items()}
         assert self.asking == {one for one, entry in entries.items() if entry.health is Health.SERVING}
         for entry in entries.values():
             assert (entry.standing is Standing.OFFERED) == entry.is_offered
