@@ -9,7 +9,7 @@ import resource
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from quaestor_actors.core.spec import AgentSpec
+from quaestor_actors.core.spec import STORE_PASSWORD_VARIABLE, AgentSpec
 from quaestor_actors.errors import SpawnError
 
 _DEFAULT_SHELL = "/bin/sh"
@@ -37,6 +37,11 @@ class Account:
     def variables(self) -> Mapping[str, str]:
         """The variables by which programs know whom they run as; see environ(7)."""
         return {"HOME": self.home, "USER": self.name, "LOGNAME": self.name, "SHELL": self.shell}
+
+
+def without_secrets(environment: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the part of the cluster's environment that is for its members, too."""
+    return {name: value for name, value in environment.items() if name != STORE_PASSWORD_VARIABLE}
 
 
 def account_of(spec: AgentSpec) -> Account | None:

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from quaestor_actors.adapters.health_link import brief
+from quaestor_actors.adapters.launch_options import without_secrets
 from quaestor_actors.adapters.probe_verdict import Verdict
 from quaestor_actors.core.member import Health
 
@@ -46,7 +47,7 @@ class CommandProbe:
             command: Split like a shell does, and run without one.
             host_name: Stands in for `{HostName}`.
             port: Stands in for `{Port}`; None: nothing does.
-            environment: Added to the environment of this process.
+            environment: Added to the environment of this process, of which secrets stay out.
             working_directory: None: that of this process.
         """
         self._command = command
@@ -84,7 +85,7 @@ class CommandProbe:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             bufsize=0,
-            env={**os.environ, **self._environment},
+            env={**without_secrets(os.environ), **self._environment},
             cwd=self._working_directory,
             start_new_session=True,
         )

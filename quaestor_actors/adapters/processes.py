@@ -127,15 +127,16 @@ def spawn(
     """Start a member in a session of its own, its output appended to a file that survives us.
 
     It runs as the agent's `user`, with that user's groups and HOME, USER, LOGNAME and SHELL unless the agent's own
-    environment has them; in its `working_directory`, with its `umask` and `rlimits`. Call it from a process without
-    threads: a member with limits is started through a fork that runs Python code.
+    environment has them; in its `working_directory`, with its `umask` and `rlimits`. The cluster's own password at etcd
+    is not in its environment. Call it from a process without threads: a member with limits is started through a fork
+    that runs Python code.
 
     Raises:
         SpawnError: the process could not be started; nothing is left behind.
     """
     account = launch_options.account_of(spec)
     full_environment = {
-        **environment,
+        **launch_options.without_secrets(environment),
         **(account.variables if account else {}),
         **dict(spec.environment),
         MEMBER_VARIABLE: member,

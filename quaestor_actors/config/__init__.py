@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from quaestor_actors.config.balancer import load_balancer
 from quaestor_actors.config.cluster import load_cluster
-from quaestor_actors.config.loaded import LoadedCluster, PendingKey
+from quaestor_actors.config.loaded import LoadedCluster
 from quaestor_actors.config.locate import (
     CLUSTER_FILE,
     LOAD_BALANCER_FILE,
@@ -16,7 +16,6 @@ __all__ = [
     "CLUSTER_FILE",
     "LOAD_BALANCER_FILE",
     "LoadedCluster",
-    "PendingKey",
     "default_config_directory",
     "find_config_directory",
     "load_balancer",

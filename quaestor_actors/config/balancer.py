@@ -21,10 +21,18 @@ from quaestor_actors.config.ports import Claim, check_claims, claims_of, on_same
 from quaestor_actors.config.report import Place, Report, place_of
 from quaestor_actors.config.schema import LoadBalancerKeys
 from quaestor_actors.config.sections import Section, read_entries, read_section
+from quaestor_actors.config.store import (
+    OF_CLIENTS,
+    OF_MEMBERS,
+    check_hosts,
+    check_misplaced,
+    external_addresses,
+    store_spec,
+)
 from quaestor_actors.config.yaml_document import read_document
 from quaestor_actors.config.yaml_values import is_null
 from quaestor_actors.core.location import ClientTls
-from quaestor_actors.core.spec import KEY_VALUE_STORE, WORKER, AgentSpec, BalancerSpec, ClusterSpec
+from quaestor_actors.core.spec import KEY_VALUE_STORE, WORKER, AgentSpec, BalancerSpec, ClusterSpec, StoreSpec
 from quaestor_actors.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -44,6 +52,7 @@ _OF_SERVICES = frozenset(
         "caCertificateFile",
         "serviceNames",
         "excludeFromServiceRegistry",
+        *OF_CLIENTS,
     }
 )
 """Keys of an agent that are about where its services are; the others are about its processes and their probes."""
@@ -71,6 +80,8 @@ class BalancerFile:
     """With defaults where something is wrong."""
     workers: tuple[Claim, ...]
     """Where its services are said to be."""
+    stores: tuple[tuple[Place, StoreSpec], ...]
+    """What may hold the registry, in file order, and where that is said."""
 
 
 def read_balancer_file(file: Path, *, report: Report, environ: Mapping[str, str]) -> BalancerFile | None:
@@ -113,8 +124,31 @@ def read_balancer_file(file: Path, *, report: Report, environ: Mapping[str, str]
             for agent in agents
         ),
     )
-    workers = claims_of(agent for agent in agents if agent.agent_type == WORKER)
-    return BalancerFile(given=frozenset(section.entries), broken=section.broken, spec=spec, workers=tuple(workers))
+    return BalancerFile(
+        given=frozenset(section.entries),
+        broken=section.broken,
+        spec=spec,
+        workers=tuple(claims_of(agent for agent in agents if agent.agent_type == WORKER)),
+        stores=_stores(agents, spec, folder=file.parent, environ=environ, report=report),
+    )
+
+
+def _stores(
+    agents: tuple[AgentSection, ...],
+    spec: BalancerSpec,
+    *,
+    folder: Path,
+    environ: Mapping[str, str],
+    report: Report,
+) -> tuple[tuple[Place, StoreSpec], ...]:
+    return tuple(
+        (
+            agent.type_place,
+            store_spec(agent, external_addresses(agent), tls=read.tls, folder=folder, environ=environ, report=report),
+        )
+        for agent, read in zip(agents, spec.agents, strict=True)
+        if agent.agent_type == KEY_VALUE_STORE
+    )
 
 
 def warn_of_strangers(file: BalancerFile | None, managed: Iterable[Claim], report: Report) -> None:
@@ -168,18 +202,20 @@ def _check_agent(agent: AgentSection, report: Report) -> None:
     section = agent.section
     if "processCount" in section.entries:
         check_port_count(agent, report)
+    check_misplaced(agent, report)
     match agent.agent_type:
         case "":
             return
-        case "Worker" | "KeyValueStore" as kind:
+        case "Worker":
             if not section.keys.ports and "ports" not in section.broken:
-                report.fault(section.place_of("ports"), f"ports is missing; the balancer must know where {kind} is")
+                report.fault(section.place_of("ports"), f"ports is missing; the balancer must know where {WORKER} is")
+        case "KeyValueStore":
+            check_hosts(agent, report)
         case _:
             message = f"has no effect here; the balancer knows {WORKER} and {KEY_VALUE_STORE}"
             report.warn(agent.type_place, message)
-    if agent.agent_type == KEY_VALUE_STORE:
-        report.not_in_effect(agent.type_place, f"the {WORKER} agents of this file are the registry")
-    for key in section.entries.keys() - _OF_SERVICES:
+    heeded = _OF_SERVICES if agent.agent_type == KEY_VALUE_STORE else _OF_SERVICES | OF_MEMBERS
+    for key in section.entries.keys() - heeded:
         why = "asks services by gRPC alone" if key in _OF_PROBES else "starts and stops no process"
         report.warn(section.entries[key].key, f"has no effect here; the balancer {why}")
 
@@ -189,7 +225,9 @@ def _check_ports(section: Section[LoadBalancerKeys], agents: tuple[AgentSection,
     if "port" not in section.broken:
         keys = section.keys
         own = [Claim(owner="the load balancer", host_name=keys.host_name, port=keys.port, place=section.place)]
-    check_claims([*own, *claims_of(agents)], report=report, same_interface=on_same_host)
+    # With hosts the ports are those of the hosts.
+    here = (agent for agent in agents if not agent.section.keys.hosts)
+    check_claims([*own, *claims_of(here)], report=report, same_interface=on_same_host)
 
 
 def _service_spec(agent: AgentSection, *, tls: ClientTls, environ: Mapping[str, str]) -> AgentSpec:
@@ -217,9 +255,8 @@ def load_balancer(directory: Path, *, environ: Mapping[str, str]) -> LoadedClust
         name=f"loadbalancer-{balancer.spec.port}",
         balancer=balancer.spec,
         static_agents=tuple(agent for agent in workers if not agent.exclude_from_registry),
+        stores=tuple(store for _, store in balancer.stores),
     )
-    if not spec.static_agents:
+    if not spec.static_agents and not spec.stores:
         report.warn(Place(line=1, column=1, path="agents"), f"no {WORKER} agent is registered; nothing is balanced")
-    return LoadedCluster(
-        spec=spec, files=(file,), pending=tuple(sorted(report.pending)), warnings=report.warning_lines()
-    )
+    return LoadedCluster(spec=spec, files=(file,), warnings=report.warning_lines())

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from dataclasses import replace
-from difflib import get_close_matches
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,15 +20,18 @@ from quaestor_actors.config.agents import (
 from quaestor_actors.config.balancer import BalancerFile, read_balancer_file, warn_of_strangers
 from quaestor_actors.config.certificate import check_authorities
 from quaestor_actors.config.dependencies import check_dependencies
-from quaestor_actors.config.executable import ExecutableNotUsableError, find_executable
+from quaestor_actors.config.executable import check_executable
 from quaestor_actors.config.loaded import LoadedCluster
 from quaestor_actors.config.locate import CLUSTER_FILE, LOAD_BALANCER_FILE
+from quaestor_actors.config.managed_etcd import EtcdAgent, read_etcd_agent, started_as
 from quaestor_actors.config.ports import Claim, check_claims, claims_of, on_this_machine
 from quaestor_actors.config.probing import check_probe
 from quaestor_actors.config.process_context import check_limits, check_user, check_working_directory
+from quaestor_actors.config.registered_host import registered_host, warn_of_loopback
 from quaestor_actors.config.report import Report, place_of
 from quaestor_actors.config.schema import ClusterKeys
 from quaestor_actors.config.sections import Entry, Section, read_entries, read_section
+from quaestor_actors.config.store import check_misplaced, store_spec, warn_of_other_stores
 from quaestor_actors.config.supervision import check_auto_shutdown, check_supervision
 from quaestor_actors.config.yaml_document import read_document
 from quaestor_actors.config.yaml_values import is_null
@@ -38,10 +39,10 @@ from quaestor_actors.core.restart import Intensity
 from quaestor_actors.core.spec import (
     BALANCER_SERVICE,
     KEY_VALUE_STORE,
-    LOAD_BALANCER,
     AgentSpec,
     BalancerSpec,
     ClusterSpec,
+    StoreSpec,
 )
 from quaestor_actors.errors import ConfigError
 
@@ -61,6 +62,21 @@ _HEEDED_BY_BALANCER = frozenset(
     }
 )
 """Keys of an agent that mean something, or are at least true, for the built-in balancer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Around:
+    """What is the same for all agents of a cluster."""
+
+    cluster: str
+    """Its name."""
+    authorities: str | None
+    """Absolute path of those that are trusted where an agent names none."""
+    folder: Path
+    """Where relative paths start."""
+    environ: Mapping[str, str]
+    """Of this process."""
+    report: Report
 
 
 def load_cluster(directory: Path, *, environ: Mapping[str, str]) -> LoadedCluster:
@@ -83,6 +99,7 @@ def load_cluster(directory: Path, *, environ: Mapping[str, str]) -> LoadedCluste
     authorities = check_authorities(section, section.keys.ca_certificate_file, folder=directory, report=report)
     agents = _managed_agents(entries.get("agents"), report)
     builtin = next((agent for agent in agents if agent.is_builtin_balancer), None)
+    etcd = next((read_etcd_agent(agent, report) for agent in agents if agent.agent_type == KEY_VALUE_STORE), None)
     balancer_file, balancer = None, None
     files: tuple[Path, ...] = (file,)
     if builtin is not None and os.path.lexists(second):
@@ -92,16 +109,20 @@ def load_cluster(directory: Path, *, environ: Mapping[str, str]) -> LoadedCluste
     if builtin is not None:
         _check_builtin(builtin, balancer_file, report)
         balancer = _balancer_spec(builtin, balancer_file, authorities)
-    _check_ports(agents, balancer, report)
+    _check_ports(agents, etcd, balancer, report)
     check_auto_shutdown(section, agents, report)
-    specs = _specs(agents, authorities=authorities, folder=directory, environ=environ, report=report)
+    around = _Around(
+        cluster=section.keys.name or "", authorities=authorities, folder=directory, environ=environ, report=report
+    )
+    specs = _specs(agents, etcd, around)
+    stores = _stores(etcd, specs, balancer_file, around, balancer_report)
+    warn_of_loopback(agents, etcd=etcd, stores=stores, report=report)
     faults = [*sorted(set(report.faults)), *sorted(set(balancer_report.faults))]
     if faults:
         raise ConfigError(tuple(faults))
     return LoadedCluster(
-        spec=_cluster_spec(section, specs, balancer),
+        spec=_cluster_spec(section, specs, balancer, stores),
         files=files,
-        pending=(*sorted(report.pending), *sorted(balancer_report.pending)),
         warnings=(*report.warning_lines(), *balancer_report.warning_lines()),
     )
 
@@ -165,35 +186,32 @@ def _balancer_spec(agent: AgentSection, file: BalancerFile | None, authorities: 
     return replace(spec, ca_certificate_file=spec.ca_certificate_file or authorities)
 
 
-def _check_ports(agents: tuple[AgentSection, ...], balancer: BalancerSpec | None, report: Report) -> None:
-    own = []
+def _check_ports(
+    agents: tuple[AgentSection, ...], etcd: EtcdAgent | None, balancer: BalancerSpec | None, report: Report
+) -> None:
+    claims = []
     if balancer is not None:
-        own = [Claim(owner="the load balancer", host_name=balancer.host_name, port=balancer.port, place=None)]
-    others = [agent for agent in agents if not agent.is_builtin_balancer]
-    for agent in others:
-        check_port_count(agent, report)
-    check_claims([*own, *claims_of(others)], report=report, same_interface=on_this_machine)
+        claims = [Claim(owner="the load balancer", host_name=balancer.host_name, port=balancer.port, place=None)]
+    for agent in agents:
+        if etcd is not None and agent is etcd.agent:
+            claims += etcd.claims()
+        elif not agent.is_builtin_balancer:
+            check_port_count(agent, report)
+            claims += claims_of([agent], host_name=registered_host(agent, etcd))
+    check_claims(claims, report=report, same_interface=on_this_machine)
 
 
-def _specs(
-    agents: tuple[AgentSection, ...],
-    *,
-    authorities: str | None,
-    folder: Path,
-    environ: Mapping[str, str],
-    report: Report,
-) -> tuple[AgentSpec, ...]:
+def _specs(agents: tuple[AgentSection, ...], etcd: EtcdAgent | None, around: _Around) -> tuple[AgentSpec, ...]:
+    report, environ = around.report, around.environ
     depends_on = check_dependencies(agents, report)
     specs = []
     for agent in agents:
-        if agent.agent_type == KEY_VALUE_STORE:
-            message = "it runs as an ordinary agent; services are registered within the cluster"
-            report.not_in_effect(agent.type_place, message)
         count = agent.section.keys.process_count
         if agent.is_builtin_balancer:
             # It has no work that could be done; as a significant agent it would hold up the others for ever.
             specs.append(replace(agent_spec(agent, process_count=count, environ=environ), significant=False))
             continue
+        check_misplaced(agent, report)
         check_supervision(agent, report)
         check_probe(agent, report)
         check_user(agent, report)
@@ -202,38 +220,42 @@ def _specs(
             agent,
             process_count=count,
             environ=environ,
-            executable=_executable(agent, folder=folder, environ=environ, report=report),
-            working_directory=check_working_directory(agent, folder=folder, report=report),
+            executable=check_executable(agent, folder=around.folder, environ=environ, report=report),
+            working_directory=check_working_directory(agent, folder=around.folder, report=report),
             depends_on=depends_on[agent.agent_type],
-            tls=check_client_tls(agent, authorities=authorities, folder=folder, report=report),
+            tls=check_client_tls(agent, authorities=around.authorities, folder=around.folder, report=report),
         )
+        spec = replace(spec, host_name=registered_host(agent, etcd))
+        if etcd is not None and agent is etcd.agent:
+            spec = started_as(etcd, spec, cluster=around.cluster, folder=around.folder, environ=environ, report=report)
         specs.append(spec)
     return tuple(specs)
 
 
-def _executable(agent: AgentSection, *, folder: Path, environ: Mapping[str, str], report: Report) -> str | None:
-    section = agent.section
-    name = section.keys.executable_path
-    if name is None:
-        # With another fault in the agent's type it is open whether an executable is needed.
-        if agent.agent_type and "executablePath" not in section.broken:
-            close = get_close_matches(agent.agent_type.lower(), [LOAD_BALANCER.lower()], n=1)
-            hint = f" (did you mean the agent type {LOAD_BALANCER}?)" if close else ""
-            report.fault(section.place.named(section.path_of("executablePath")), f"missing{hint}")
-        return None
-    folders = [folder]
-    # The current folder may have been removed under us; then there is one place less to look.
-    with contextlib.suppress(FileNotFoundError):
-        folders.append(Path.cwd())
-    try:
-        return find_executable(name, folders=folders, search_path=environ.get("PATH", os.defpath))
-    except ExecutableNotUsableError as error:
-        report.fault(section.place_of("executablePath"), str(error))
-        return None
+def _stores(
+    etcd: EtcdAgent | None,
+    specs: tuple[AgentSpec, ...],
+    balancer_file: BalancerFile | None,
+    around: _Around,
+    balancer_report: Report,
+) -> tuple[StoreSpec, ...]:
+    """Take the cluster's own store, else those of its balancer's file."""
+    of_balancer = () if balancer_file is None else balancer_file.stores
+    if etcd is None:
+        return tuple(store for _, store in of_balancer)
+    tls = next(spec.tls for spec in specs if spec.agent_type == KEY_VALUE_STORE)
+    own = store_spec(
+        etcd.agent, etcd.addresses, tls=tls, folder=around.folder, environ=around.environ, report=around.report
+    )
+    warn_of_other_stores(of_balancer, used=[own], file_of_used=CLUSTER_FILE, report=balancer_report)
+    return (own,)
 
 
 def _cluster_spec(
-    section: Section[ClusterKeys], agents: tuple[AgentSpec, ...], balancer: BalancerSpec | None
+    section: Section[ClusterKeys],
+    agents: tuple[AgentSpec, ...],
+    balancer: BalancerSpec | None,
+    stores: tuple[StoreSpec, ...],
 ) -> ClusterSpec:
     keys = section.keys
     return ClusterSpec(
@@ -248,4 +270,5 @@ def _cluster_spec(
         log_level=keys.log_level.value,
         agents=agents,
         balancer=balancer,
+        stores=stores,
     )

@@ -24,12 +24,12 @@ class Claim:
     """None: in another file."""
 
 
-def claims_of(agents: Iterable[AgentSection]) -> list[Claim]:
-    """Return the ports that agents claim, in file order."""
+def claims_of(agents: Iterable[AgentSection], *, host_name: str | None = None) -> list[Claim]:
+    """Return the ports that agents claim, in file order; on this host rather than what they say, if one is given."""
     return [
         Claim(
             owner=agent.agent_type or "another agent",
-            host_name=agent.section.keys.host_name,
+            host_name=host_name or agent.section.keys.host_name,
             port=port,
             place=agent.section.entries["ports"].item(at),
         )

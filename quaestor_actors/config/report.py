@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from quaestor_actors.config.loaded import PendingKey
 from quaestor_actors.errors import ConfigFault
 
 if TYPE_CHECKING:
@@ -41,7 +40,6 @@ class Report:
 
     file: str
     faults: list[ConfigFault] = field(default_factory=list)
-    pending: list[PendingKey] = field(default_factory=list)
     warnings: list[tuple[int, int, str]] = field(default_factory=list)
     misspelt: set[str] = field(default_factory=set)
     """Paths that unknown keys probably meant: what is there is unknown, and not missing."""
@@ -51,12 +49,6 @@ class Report:
         text = one_line(message)
         self.faults.append(
             ConfigFault(file=self.file, line=place.line, column=place.column, path=place.path, message=text)
-        )
-
-    def not_in_effect(self, place: Place, message: str) -> None:
-        """Add a key that is understood and kept, and does nothing yet."""
-        self.pending.append(
-            PendingKey(file=self.file, line=place.line, column=place.column, path=place.path, message=message)
         )
 
     def warn(self, place: Place, message: str) -> None:

@@ -12,11 +12,13 @@ from quaestor_actors.config.value_rules import (
     Checks,
     Command,
     Conditions,
+    Endpoint,
     Factor,
     FileCount,
     FileName,
     HostName,
     Hours,
+    LeaseSeconds,
     Limit,
     LimitName,
     Megabytes,
@@ -33,6 +35,7 @@ from quaestor_actors.config.value_rules import (
     SomeProcesses,
     Umask,
     UrlPath,
+    UserName,
     VariableName,
     word_of,
 )
@@ -96,3 +99,11 @@ class AgentKeys(Keys):
     rlimits: dict[LimitName, Limit] = Field(default_factory=dict)
     log_max_megabytes: Megabytes = 10
     log_files: FileCount = 5
+
+    endpoints: tuple[Endpoint, ...] = ()
+    hosts: tuple[HostName, ...] = ()
+    peer_port: Port | None = None
+    data_directory: FileName | None = None
+    lease_ttl_seconds: LeaseSeconds = 10.0
+    store_user: UserName | None = None
+    store_password_file: FileName | None = None

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 KeysT = TypeVar("KeysT", bound=Keys)
 
 _AS_WRITTEN: Final = frozenset(
-    {"environmentVariables", "commandLineArguments", "probeCommand", "stopSignal", "user", "dependsOn"}
+    {"environmentVariables", "commandLineArguments", "probeCommand", "stopSignal", "user", "storeUser", "dependsOn"}
 )
 """Keys whose values are text even where they look like a number or a boolean."""
 

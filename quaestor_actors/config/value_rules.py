@@ -42,6 +42,10 @@ _MAX_MEGABYTES = 1_000_000_000
 _MAX_FILES = 1000
 _MAX_LIMIT = 2**63 - 1
 _MAX_UMASK = 0o777
+# Below, a short pause of a machine would end its leases; above, a dead host would be handed out for ever.
+_MIN_LEASE_SECONDS = 2
+_MAX_LEASE_SECONDS = 3600
+_ENDPOINT = r"(?:(?P<name>[^\[\]/:\s]+)|\[(?P<ip6>[0-9A-Fa-f:.]+)\]):(?P<port>\d{1,5})"
 
 
 def _broken(sentence: str) -> PydanticCustomError:
@@ -84,6 +88,19 @@ def _host_name(text: str) -> str:
         raise _broken(f"expected a host name without spaces or slashes, found text '{shown(text)}'")
     if re.fullmatch(r"[^:]+:\d*", text):
         raise _broken(f"expected a host name alone, found text '{shown(text)}'; the port has a key of its own")
+    return text
+
+
+def _endpoint(value: object) -> tuple[str, int]:
+    rule = "host:port such as 10.0.0.7:2379 or [::1]:2379, without a scheme"
+    if not isinstance(value, str) or (parts := re.fullmatch(_ENDPOINT, value, re.ASCII)) is None:
+        raise _expected(rule)
+    return _host_name(parts["name"] or parts["ip6"]), _port(int(parts["port"]))
+
+
+def _user_name(text: str) -> str:
+    if not text or not text.isprintable():
+        raise _broken(f"expected the name of a user, found text '{shown(text)}'")
     return text
 
 
@@ -208,6 +225,7 @@ def word_of(kind: type[StrEnum]) -> PlainValidator:
 
 Seconds = Annotated[float, Field(ge=0, le=_MAX_SECONDS, allow_inf_nan=False)]
 Period = Annotated[float, Field(gt=0, le=_MAX_SECONDS, allow_inf_nan=False)]
+LeaseSeconds = Annotated[float, Field(ge=_MIN_LEASE_SECONDS, le=_MAX_LEASE_SECONDS, allow_inf_nan=False)]
 Hours = Annotated[float, Field(ge=0, le=_MAX_HOURS, allow_inf_nan=False)]
 Factor = Annotated[float, Field(ge=1, le=_MAX_FACTOR, allow_inf_nan=False)]
 Part = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -221,6 +239,8 @@ Restarts = Annotated[int, Field(ge=0, le=_MAX_RESTARTS)]
 Checks = Annotated[int, Field(ge=1, le=_MAX_CHECKS)]
 Port = Annotated[int, AfterValidator(_port)]
 HostName = Annotated[str, AfterValidator(_host_name)]
+Endpoint = Annotated[tuple[str, int], PlainValidator(_endpoint)]
+UserName = Annotated[str, AfterValidator(_user_name)]
 FileName = Annotated[str, AfterValidator(_file_name)]
 Name = Annotated[str, AfterValidator(_name)]
 Arguments = Annotated[str, AfterValidator(_arguments)]

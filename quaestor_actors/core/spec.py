@@ -20,6 +20,12 @@ LOAD_BALANCER = "LoadBalancer"
 KEY_VALUE_STORE = "KeyValueStore"
 """The agent type whose members are etcd."""
 
+STORE_USER_VARIABLE = "QUAESTOR_ETCD_USER"
+"""In the environment of the cluster: the user at etcd, where a `StoreSpec` names none."""
+
+STORE_PASSWORD_VARIABLE = "QUAESTOR_ETCD_PASSWORD"  # noqa: S105 - the name of a variable
+"""In the environment of the cluster, and of no member: the user's password, where a `StoreSpec` names no file."""
+
 WORKER = "Worker"
 """The agent type whose members are the balanced services of the load balancer's own configuration."""
 

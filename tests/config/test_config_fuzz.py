@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -34,6 +37,19 @@ DEPENDENCIES = st.lists(TARGETS, max_size=3) | st.dictionaries(
     TARGETS, st.sampled_from(["started", "SERVING", "completed", "x"]), max_size=3
 )
 PORTS = st.lists(st.integers(-1, 65536), max_size=3)
+HOSTS = st.lists(st.sampled_from(["127.0.0.1", "127.0.0.2", "192.0.2.1", "::1", "somebody", ".", "a:1"]), max_size=4)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_names() -> Iterator[None]:
+    """Let no made-up name of a host leave this machine."""
+
+    def unknown(host: str, *_: object, **__: object) -> object:
+        raise socket.gaierror(socket.EAI_NONAME, f"{host} is nobody")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", unknown)
+        yield
 
 
 def mapping_of(names: tuple[str, ...]) -> st.SearchStrategy[object]:
@@ -62,6 +78,16 @@ def agent() -> st.SearchStrategy[object]:
         "rlimits": LIMITS,
         "user": SCALARS,
         "workingDirectory": SCALARS,
+        "hosts": HOSTS,
+        "hostName": st.sampled_from(["127.0.0.1", "192.0.2.1", "localhost", "::1", "::"]),
+        "endpoints": st.lists(st.sampled_from(["a:1", "[::1]:2", "a", "http://a:1", ":1", "a:70000"]), max_size=3),
+        "ports": PORTS,
+        "peerPort": st.integers(1, 65535),
+        "storeUser": SCALARS,
+        "storePasswordFile": SCALARS,
+        "dataDirectory": SCALARS,
+        "useTLS": st.booleans(),
+        "commandLineArguments": st.sampled_from(["--cert-file a --key-file=b", "--config-file x", "'", "-"]),
     }
     return st.fixed_dictionaries({}, optional=right)
 

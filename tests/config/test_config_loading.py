@@ -49,7 +49,7 @@ def test__sample__loads_without_a_word(tmp_path: Path) -> None:
     worker.touch()
     sample = load_cluster(conf, environ={})
     workers, balancer = sample.spec.agents
-    assert (sample.pending, sample.warnings) == ((), ())
+    assert sample.warnings == ()
     assert sample.files == (conf / CLUSTER_FILE, conf / LOAD_BALANCER_FILE)
     assert sample.spec.name == "hello-world"
     assert workers == AgentSpec(
@@ -69,7 +69,7 @@ def test__sample__loads_without_a_word(tmp_path: Path) -> None:
 
 def test__sample_balancer_alone__has_the_workers_as_static_agents() -> None:
     alone = load_balancer(CONF, environ={})
-    assert (alone.pending, alone.warnings) == ((), ())
+    assert alone.warnings == ()
     assert alone.spec.name == "loadbalancer-5150"
     assert alone.spec.agents == ()
     (workers,) = alone.spec.static_agents
@@ -133,7 +133,6 @@ Agents:
             ),
         ),
     )
-    assert result.pending == ()
 
 
 def test__both_forms_of_agents__are_the_same(tmp_path: Path) -> None:
@@ -165,16 +164,6 @@ def test__placeholders__and_braces_that_are_none__stay_as_they_are(tmp_path: Pat
     assert one_agent(tmp_path, f"commandLineArguments: '{arguments}'").arguments == arguments
 
 
-def test__key_value_store__is_pending_in_both_files(tmp_path: Path) -> None:
-    cluster = loaded(tmp_path, f"{HEAD}agents: {{KeyValueStore: {{executablePath: run.py}}}}\n")
-    assert [pending.path for pending in cluster.pending] == ["agents.KeyValueStore"]
-    alone = load_balancer_text(tmp_path, "agents: {KeyValueStore: {ports: [2379]}}\n")
-    assert [pending.path for pending in alone.pending] == ["agents.KeyValueStore"]
-    assert alone.spec.static_agents == ()
-    assert alone.spec.balancer is not None
-    assert alone.spec.balancer.agents[0].ports == (2379,)
-
-
 def test__balancer_file__keys_without_effect__are_warned_of(tmp_path: Path) -> None:
     alone = load_balancer_text(tmp_path, "agents:\n- agentType: Worker\n  ports: [1]\n  executablePath: gone\n")
     assert alone.warnings == (
@@ -193,7 +182,7 @@ def test__balancer_alone__workers_of_several_hosts__are_all_static_agents(tmp_pa
         "- {agentType: Worker, hostName: c, ports: [1], excludeFromServiceRegistry: true}\n",
     )
     assert [(agent.host_name, agent.use_tls) for agent in alone.spec.static_agents] == [("a", True), ("b", False)]
-    assert (alone.pending, alone.warnings) == ((), ())
+    assert alone.warnings == ()
 
 
 def test__balancer_alone__without_workers__is_warned_of(tmp_path: Path) -> None:
@@ -215,7 +204,6 @@ def test__builtin_balancer__keys_of_a_process__are_warned_of_unless_they_say_not
     kept = "serviceNames: [ServiceDiscoveryGrpc], useTLS: false, recyclingIntervalHours: 0"
     assert loaded(tmp_path, f"{HEAD}agents: {{LoadBalancer: {{{kept}}}}}\n").warnings == ()
     result = loaded(tmp_path, f"{HEAD}agents:\n  LoadBalancer:\n    useTLS: true\n    serviceNames: [Other]\n")
-    assert result.pending == ()
     assert [warning.partition(": ")[2] for warning in result.warnings] == [
         "agents.LoadBalancer.useTLS: has no effect on the built-in LoadBalancer",
         "agents.LoadBalancer.serviceNames: has no effect on the built-in LoadBalancer",

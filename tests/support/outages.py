@@ -1,0 +1,96 @@
+"""What can happen to an etcd that clusters register in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from support.etcd import EtcdCluster, EtcdNode
+from support.waiting import wait_until
+
+LONG_S = float(os.environ.get("QUAESTOR_OUTAGE_SECONDS", "6"))
+"""How long the long ones last: more than twice the time of a lease in these tests, which is 2 s."""
+
+
+@dataclass(frozen=True)
+class Outage:
+    """One kind of outage. The name is for people."""
+
+    name: str
+    begin: Callable[[EtcdCluster, EtcdNode], None]
+    """Given the etcd, and the node that is asked."""
+    end: Callable[[EtcdCluster], None]
+    """Returns when etcd can be used again."""
+    lasts_s: float = 0.0
+    """Until it is ended, counted from when everybody has noticed."""
+    is_noticed: bool = True
+    """Whether it is to be seen in status; one that the other nodes make up for may be over too soon."""
+
+
+def _kill(etcd: EtcdCluster, _asked: EtcdNode) -> None:
+    for node in etcd.nodes:
+        node.kill()
+
+
+def _restart(etcd: EtcdCluster) -> None:
+    for node in etcd.nodes:
+        if node.process.poll() is not None:
+            node.start()
+    etcd.expect_ready()
+
+
+def _wipe(etcd: EtcdCluster, asked: EtcdNode) -> None:
+    _kill(etcd, asked)
+    for node in etcd.nodes:
+        node.wipe()
+
+
+def _kill_leader(etcd: EtcdCluster, _asked: EtcdNode) -> None:
+    leader = etcd.leader()
+    leader.kill()
+    _await_quorum(etcd)
+
+
+def _hang(etcd: EtcdCluster, asked: EtcdNode) -> None:
+    asked.pause()
+    _await_quorum(etcd, without=asked)
+
+
+def _lose_quorum(etcd: EtcdCluster, asked: EtcdNode) -> None:
+    for node in etcd.nodes:
+        if node is not asked:
+            node.pause()
+
+
+def _pause(etcd: EtcdCluster, _asked: EtcdNode) -> None:
+    for node in etcd.nodes:
+        node.pause()
+
+
+def _resume(etcd: EtcdCluster) -> None:
+    for node in etcd.nodes:
+        node.resume()
+    etcd.expect_ready()
+
+
+def _nothing(_etcd: EtcdCluster) -> None:
+    """Do nothing: the nodes that are left make up for it."""
+
+
+def _await_quorum(etcd: EtcdCluster, without: EtcdNode | None = None) -> None:
+    alive = [node for node in etcd.nodes if node.process.poll() is None and node is not without]
+    for node in alive:
+        wait_until(node.is_ready, 20.0, f"{node.plan.name} to have a leader")
+
+
+OF_ONE_NODE = (
+    Outage("killed and restarted", _kill, _restart),
+    Outage("killed and restarted without its data", _wipe, _restart),
+    Outage("paused for longer than leases last", _pause, _resume, lasts_s=LONG_S),
+)
+OF_THREE_NODES = (
+    Outage("leader killed", _kill_leader, _nothing, is_noticed=False),
+    Outage("contacted node hung", _hang, _nothing, is_noticed=False),
+    Outage("quorum lost", _lose_quorum, _resume, lasts_s=LONG_S),
+)
