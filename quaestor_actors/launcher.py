@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from typing import TextIO
 
 from quaestor_actors.actors.root_messages import Changed
-from quaestor_actors.actors.view import ActorView, AgentView, LocationView, MemberView
+from quaestor_actors.actors.view import ActorView, AgentView, LocationView, MemberView, RegistryView
 from quaestor_actors.core.group import member_names
 from quaestor_actors.core.plan import Plan
 from quaestor_actors.core.spec import ClusterSpec
@@ -36,6 +36,7 @@ class Narrator:
         self._stream = stream
         self._name = spec.name
         self._told: dict[str, tuple[str, int]] = {}
+        self._registry_told = ""
         self._expected = _members_of(spec)
         self._all_serving = False
         self._has_served = False
@@ -56,6 +57,8 @@ class Narrator:
             self._location(location)
         for actor in change.actors:
             self._actor(actor)
+        if change.registry is not None:
+            self._registry(change.registry)
         self._whole()
 
     def reloaded(self, spec: ClusterSpec, plan: Plan) -> None:
@@ -95,6 +98,15 @@ class Narrator:
     def _actor(self, actor: ActorView) -> None:
         if actor.restarts and actor.state == "running":
             self._line(actor.name, f"{actor.state:{STATE_WIDTH}} pid {actor.pid}; {actor.reason}")
+
+    def _registry(self, registry: RegistryView) -> None:
+        # Its numbers change all the time, and every tree begins with connecting.
+        is_news = registry.state != "connecting" or registry.reason
+        if registry.store == "memory" or registry.state == self._registry_told or not is_news:
+            return
+        self._registry_told = registry.state
+        reason = f": {registry.reason}" if registry.reason else ""
+        self._line("registry", f"{registry.state:{STATE_WIDTH}} {registry.store}{reason}")
 
     def _whole(self) -> None:
         serving = sum(self._told.get(name, ("", 0))[0] == "serving" for name in self._expected)

@@ -83,6 +83,7 @@ class RegistryActor(TreeActor):
         self._rules = Rules()
         self._heard: Mailbox[Event | BaseException] = Mailbox()
         self._followers: list[ActorAddress] = []
+        self._asked: list[ListRegistrations] = []
         self._reported: RegistryView | None = None
         self._report_is_due = False
         self._store_name = ""
@@ -102,7 +103,8 @@ class RegistryActor(TreeActor):
             case Follow():
                 self._follow(message.follower)
             case ListRegistrations():
-                self._list(message)
+                self._asked.append(message)
+                self._answer()
             case Stop():
                 self._stopping = True
                 self.wake_at("last writes", time.monotonic() + LAST_WRITES_S)
@@ -206,6 +208,7 @@ class RegistryActor(TreeActor):
         if self._registrar.lease not in {lease, NO_LEASE}:
             self._remember()
         self.wake_at("registrar", registrar.next_deadline(self._registrar, now, self._rules))
+        self._answer()
         self._report(force=False)
         if self._stopping:
             self._end_if_written()
@@ -269,10 +272,14 @@ class RegistryActor(TreeActor):
             registered=len(state.own),
         )
 
-    def _list(self, message: ListRegistrations) -> None:
-        registrations = sorted((self._registrar.view or {}).values(), key=_by_service)
-        views = tuple(self._registration_view(each) for each in registrations)
-        self.send(message.reply_to, RegistryReply(request_id=message.request_id, registrations=views))
+    def _answer(self) -> None:
+        view = self._registrar.view
+        if view is None or not self._asked:
+            return
+        views = tuple(self._registration_view(each) for each in sorted(view.values(), key=_by_service))
+        for asked in self._asked:
+            self.send(asked.reply_to, RegistryReply(request_id=asked.request_id, registrations=views))
+        self._asked.clear()
 
     def _registration_view(self, registration: Registration) -> RegistrationView:
         location = registration.location

@@ -31,6 +31,7 @@ COMMANDS = {
     ),
     "status": ("quaestor_actors.cli.inspect", "status", "Show the members of a running cluster."),
     "tree": ("quaestor_actors.cli.inspect", "tree", "Show the actors and members of a running cluster."),
+    "registry": ("quaestor_actors.cli.registry", "registry", "Show what is registered, follow it, remove an entry."),
 }
 
 

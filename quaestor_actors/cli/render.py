@@ -8,12 +8,22 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from quaestor_actors.actors.view import ActorView, AgentView, MemberView, TreeView
+from quaestor_actors.actors.view import ActorView, AgentView, MemberView, RegistryView, TreeView
 
 SCHEMA_VERSION = 1
 SECONDS_PER_MINUTE = 60
 SECONDS_PER_HOUR = 3600
 SECONDS_PER_DAY = 86400
+
+IN_MEMORY = "memory"
+"""The store of a registry that no other machine shares."""
+
+_WITHOUT_STORE = {
+    "connecting": "",
+    "fallback": "; balancing what runs here and the Worker agents of the configuration",
+    "degraded": "; balancers answer from what they knew last",
+}
+"""What a registry that does not follow its store means for clients."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,14 +69,30 @@ def status_text(shown: Shown) -> str:
     tree, now = shown.tree, shown.now
     serving = sum(member.state == "serving" for member in tree.members)
     balancer = f", balancer on {tree.balancer_address}" if tree.balancer_address else ""
-    head = f"cluster {tree.cluster}: {serving}/{len(tree.members)} members serving{balancer}"
+    registry = _registry_summary(tree.registry)
+    head = f"cluster {tree.cluster}: {serving}/{len(tree.members)} members serving{balancer}{registry}"
     if shown.launcher_pid is None:
         head += "\nits launcher was killed; everything runs on, and `quaestor cluster` takes over"
-    head = "\n".join([head, *agent_lines(tree.agents)])
+    head = "\n".join([head, *registry_lines(tree.registry, now), *agent_lines(tree.agents)])
     if not tree.members:
         return head
     rows = (_member_row(member, now) for member in sorted(tree.members, key=_natural))
     return f"{head}\n\n{table(('MEMBER', 'STATE', 'SINCE', 'PID', 'PORT', 'RESTARTS', 'WHY'), rows)}"
+
+
+def registry_lines(registry: RegistryView | None, now: float) -> list[str]:
+    """Return a line for a registry that does not simply follow its store."""
+    if registry is None or registry.store == IN_MEMORY or registry.state not in _WITHOUT_STORE:
+        return []
+    reason = f": {registry.reason}" if registry.reason else ""
+    standing = f"{words(registry.state)} for {age(now - registry.since)}{reason}"
+    return [f"registry: {registry.store}: {standing}{_WITHOUT_STORE[registry.state]}"]
+
+
+def _registry_summary(registry: RegistryView | None) -> str:
+    if registry is None or registry.store == IN_MEMORY or registry.state in _WITHOUT_STORE:
+        return ""
+    return f", registry in {registry.store.partition(' at ')[0]}"
 
 
 def agent_lines(agents: Iterable[AgentView]) -> list[str]:
@@ -150,6 +176,7 @@ def tree_json(shown: Shown) -> str:
         "cluster": tree.cluster,
         "launcher_pid": shown.launcher_pid,
         "balancer_address": tree.balancer_address,
+        "registry": None if tree.registry is None else _timestamps(asdict(tree.registry), now),
         "members": [_timestamps(asdict(member), now) for member in sorted(tree.members, key=_natural)],
         "agents": [asdict(agent) for agent in tree.agents],
         "actors": [_timestamps(asdict(actor), now) for actor in tree.actors],

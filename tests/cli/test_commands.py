@@ -19,6 +19,7 @@ VERBS = (
     "check",
     "status",
     "tree",
+    "registry",
     "install-service",
 )
 
@@ -83,13 +84,13 @@ def test__check__of_a_good_configuration__says_ok(quaestor: Cluster) -> None:
     ]
 
 
-def test__check__names_what_is_not_in_effect(quaestor: Cluster) -> None:
+def test__check__names_what_has_no_effect(quaestor: Cluster) -> None:
     quaestor.configure()
     file = quaestor.directory / "quaestor.cluster.config.yml"
-    file.write_text(file.read_text().replace("agentType: Worker", "agentType: KeyValueStore"))
+    file.write_text(file.read_text() + "    drainSeconds: 3\n")
     answer = quaestor.run("check", "-c", str(quaestor.directory))
     assert answer.returncode == 0
-    assert "agents[0].agentType: not in effect yet: " in answer.stdout
+    assert "agents[1].drainSeconds: has no effect on the built-in LoadBalancer" in answer.stdout
 
 
 @pytest.mark.parametrize("verb", ["check", "cluster"])

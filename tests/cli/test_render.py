@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from quaestor_actors.actors.view import ActorView, AgentView, MemberView, TreeView
+from quaestor_actors.actors.view import ActorView, AgentView, MemberView, RegistryView, TreeView
 from quaestor_actors.cli.render import Shown, age, status_text, tree_json, tree_text
 
 NOW = 1_000_000.0
@@ -90,6 +91,60 @@ def test__status__without_members_and_launcher() -> None:
     )
 
 
+def with_registry(state: str, reason: str = "", *, store: str = "etcd at 10.0.0.7:2379") -> Shown:
+    view = RegistryView(store=store, state=state, since=NOW - 12, reason=reason, locations=4, registered=2)
+    return replace(SHOWN, tree=replace(SHOWN.tree, registry=view))
+
+
+SUMMARY = "cluster demo: 1/2 members serving, balancer on 127.0.0.1:5150"
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "line"),
+    [
+        (
+            "degraded",
+            "no answer from 10.0.0.7:2379 within 2 s",
+            "degraded for 12s: no answer from 10.0.0.7:2379 within 2 s; balancers answer from what they knew last",
+        ),
+        (
+            "fallback",
+            "no connection",
+            "fallback for 12s: no connection; balancing what runs here and the Worker agents of the configuration",
+        ),
+        ("connecting", "", "connecting for 12s"),
+        ("connecting", "no connection", "connecting for 12s: no connection"),
+    ],
+)
+def test__status__says_when_the_registry_is_without_its_store(state: str, reason: str, line: str) -> None:
+    first, second, *_ = status_text(with_registry(state, reason)).splitlines()
+    assert first == SUMMARY
+    assert second == f"registry: etcd at 10.0.0.7:2379: {line}"
+
+
+def test__status__a_registry_that_follows_its_store_is_in_the_summary() -> None:
+    first, second, *_ = status_text(with_registry("following")).splitlines()
+    assert first == f"{SUMMARY}, registry in etcd"
+    assert second == ""
+
+
+def test__status__a_registry_in_memory_is_not_mentioned() -> None:
+    assert status_text(with_registry("following", store="memory")) == status_text(SHOWN)
+
+
+def test__json__has_the_registry() -> None:
+    assert json.loads(tree_json(SHOWN))["registry"] is None
+    assert json.loads(tree_json(with_registry("degraded", "no answer")))["registry"] == {
+        "store": "etcd at 10.0.0.7:2379",
+        "state": "degraded",
+        "reason": "no answer",
+        "locations": 4,
+        "registered": 2,
+        "since": "1970-01-12T13:46:28.000+00:00",
+        "for_s": 12.0,
+    }
+
+
 def test__tree__as_text() -> None:
     assert tree_text(SHOWN) == (
         "launcher  pid 99\n"
@@ -104,7 +159,16 @@ def test__tree__as_text() -> None:
 
 def test__json__has_a_version_and_stable_fields() -> None:
     document = json.loads(tree_json(SHOWN))
-    assert set(document) == {"version", "cluster", "launcher_pid", "balancer_address", "agents", "members", "actors"}
+    assert set(document) == {
+        "version",
+        "cluster",
+        "launcher_pid",
+        "balancer_address",
+        "registry",
+        "agents",
+        "members",
+        "actors",
+    }
     assert document["version"] == 1
     assert document["members"][1] == {
         "member": "Worker/10",

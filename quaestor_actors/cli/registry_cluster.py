@@ -1,0 +1,49 @@
+"""Asking a running cluster what its balancers are told of."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from quaestor_actors.actors.root_messages import RegistryReply, RegistryRequest, StatusReply, StatusRequest
+from quaestor_actors.actors.view import RegistryView
+from quaestor_actors.cli.asking import ask_root
+from quaestor_actors.cli.registry_entries import Contents, in_order, of_view
+from quaestor_actors.system.cookie import COOKIE_VARIABLE
+
+Reply = TypeVar("Reply")
+
+
+def ask_contents(directory: Path) -> Contents:
+    """Return what the balancers of a running cluster are told of.
+
+    Raises:
+        NotRunningError: it has ended, or does not answer.
+    """
+    reply = _ask(directory, lambda request_id: RegistryRequest(request_id=request_id), RegistryReply)
+    return Contents(
+        source=f"cluster {directory.name}",
+        entries=in_order(of_view(view) for view in reply.registrations),
+        has_leases=False,
+    )
+
+
+def ask_standing(directory: Path) -> RegistryView | None:
+    """Return how the registry of a running cluster stands with its store; None while it is being started.
+
+    Raises:
+        NotRunningError: it has ended, or does not answer.
+    """
+    return _ask(directory, lambda request_id: StatusRequest(request_id=request_id), StatusReply).tree.registry
+
+
+def _ask(directory: Path, request: Callable[[str], Any], reply_type: type[Reply]) -> Reply:
+    # A cookie in the environment is removed when it is read; here it is needed more than once.
+    cookie = os.environ.get(COOKIE_VARIABLE)
+    try:
+        return ask_root(directory, request, reply_type)
+    finally:
+        if cookie is not None:
+            os.environ[COOKIE_VARIABLE] = cookie
