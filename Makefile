@@ -10,7 +10,7 @@ TEST_READY := $(VENV)/.ready-test
 LINT_READY := $(VENV)/.ready-lint
 PROTOS_READY := $(VENV)/.ready-protos
 
-.PHONY: help run test check lint bench balance protos clean
+.PHONY: help run test check lint bench balance outages protos clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -36,6 +36,9 @@ bench: $(RUN_READY)  ## Compare with other supervisors (about 20 minutes, best a
 balance: $(RUN_READY)  ## Measure the balancer: its speed, and how well it spreads load (about 100 minutes)
 	$(BIN)/python benchmarks/discover.py
 	$(BIN)/python benchmarks/balance.py
+
+outages: $(TEST_READY)  ## Let etcd go away in every way, ten times each (about 40 minutes)
+	QUAESTOR_OUTAGE_ROUNDS=10 QUAESTOR_OUTAGE_SECONDS=60 $(BIN)/python -m pytest -q tests/cluster/test_outages.py
 
 $(RUN_READY): pyproject.toml setup.cfg
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else \

@@ -60,6 +60,9 @@ LAST_WRITES_S = 1.0
 REPORT_PAUSE_S = 0.5
 """What changes all the time is reported this often."""
 
+KEEP_ALIVE_TIMEOUT_S = 1.0
+"""An etcd that does not even keep a lease alive in this time hangs, and another one is asked."""
+
 MEMORY_REFRESH_S = 5.0
 """Our own memory does not go away."""
 
@@ -161,7 +164,11 @@ class RegistryActor(TreeActor):
             # Only where there is one: it takes 4 MB.
             from quaestor_actors.adapters.store_etcd import EtcdStore  # noqa: PLC0415
 
-            stores = [EtcdStore(spec, environ=os.environ, log=self.log) for spec in message.stores]
+            patience_s = min(KEEP_ALIVE_TIMEOUT_S, self._rules.ttl_s / 5)
+            stores = [
+                EtcdStore(spec, environ=os.environ, log=self.log, keep_alive_timeout_s=patience_s)
+                for spec in message.stores
+            ]
         owner = Owner(cluster=self.identity.cluster, host=socket.gethostname(), pid=os.getpid())
         return StoreLink(
             stores,

@@ -22,3 +22,11 @@ def running(cluster: Cluster) -> Cluster:
     """Return a cluster of which all members serve."""
     cluster.launch()
     return cluster
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures that tests have taken."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            if name == "figures":
+                terminalreporter.write_line(str(value))

@@ -38,6 +38,7 @@ def test__two_clusters__see_each_other__and_not_one_that_lost_its_power(tmp_path
         everything = sorted(a.ports + b.ports)
         expect(a.client, everything)
         expect(b.client, everything)
+        pids = b.pids(b.ports)
         assert sorted(keys(etcd)) == sorted(f"services//Worker/localhost/{port}/http" for port in everything)
 
         a.kill()
@@ -46,7 +47,7 @@ def test__two_clusters__see_each_other__and_not_one_that_lost_its_power(tmp_path
         for_b = sorted(f"services//Worker/localhost/{port}/http" for port in b.ports)
         wait_keys(etcd, for_b)
         assert b.client.all() == b.ports
-        assert b.restarts() == 0
+        assert b.pids(b.ports) == pids
 
         a.cluster.launch()
         expect(b.client, everything)
@@ -102,13 +103,13 @@ def revisions(fields: str, part: str | int) -> list[str]:
 def test__members_left_running__stay_registered__for_the_next_start(tmp_path: Path, etcd: EtcdCluster) -> None:
     with run_site(tmp_path / "a", "a", etcd.spec().endpoints, shutdown_action="None") as a:
         expect(a.client, a.ports)
-        before = keys(etcd)
+        before, pids = keys(etcd), a.pids(a.ports)
         assert a.cluster.stop() == 0
         assert keys(etcd) == before
         a.cluster.launch()
         expect(a.client, a.ports)
         assert keys(etcd) == before
-        assert a.restarts() == 0
+        assert a.pids(a.ports) == pids
 
 
 def test__balancer_alone__falls_back_to_its_workers__and_switches_over_to_etcd(
@@ -147,8 +148,9 @@ def test__changed_endpoint__is_taken_up_while_running(
         run_site(tmp_path / "a", "a", etcd.spec().endpoints) as a,
     ):
         expect(a.client, a.ports)
+        pids = a.pids(a.ports)
         configure(a.cluster, other.spec().endpoints, lease_ttl_s=3)
         wanted = sorted(f"services//Worker/localhost/{port}/http" for port in a.ports)
         wait_until(lambda: sorted(keys(other)) == wanted, 10, "the members in the other etcd")
         assert a.client.all() == a.ports
-        assert a.restarts() == 0
+        assert a.pids(a.ports) == pids

@@ -7,9 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from support.etcd import EtcdCluster, EtcdNode
-from support.waiting import wait_until
 
-LONG_S = float(os.environ.get("QUAESTOR_OUTAGE_SECONDS", "6"))
+LONG_S = float(os.environ.get("QUAESTOR_OUTAGE_SECONDS", "4"))
 """How long the long ones last: more than twice the time of a lease in these tests, which is 2 s."""
 
 
@@ -47,20 +46,17 @@ def _wipe(etcd: EtcdCluster, asked: EtcdNode) -> None:
 
 
 def _kill_leader(etcd: EtcdCluster, _asked: EtcdNode) -> None:
-    leader = etcd.leader()
-    leader.kill()
-    _await_quorum(etcd)
+    etcd.leader().kill()
 
 
-def _hang(etcd: EtcdCluster, asked: EtcdNode) -> None:
+def _hang(_etcd: EtcdCluster, asked: EtcdNode) -> None:
     asked.pause()
-    _await_quorum(etcd, without=asked)
 
 
 def _lose_quorum(etcd: EtcdCluster, asked: EtcdNode) -> None:
     for node in etcd.nodes:
         if node is not asked:
-            node.pause()
+            node.kill()
 
 
 def _pause(etcd: EtcdCluster, _asked: EtcdNode) -> None:
@@ -78,12 +74,6 @@ def _nothing(_etcd: EtcdCluster) -> None:
     """Do nothing: the nodes that are left make up for it."""
 
 
-def _await_quorum(etcd: EtcdCluster, without: EtcdNode | None = None) -> None:
-    alive = [node for node in etcd.nodes if node.process.poll() is None and node is not without]
-    for node in alive:
-        wait_until(node.is_ready, 20.0, f"{node.plan.name} to have a leader")
-
-
 OF_ONE_NODE = (
     Outage("killed and restarted", _kill, _restart),
     Outage("killed and restarted without its data", _wipe, _restart),
@@ -92,5 +82,5 @@ OF_ONE_NODE = (
 OF_THREE_NODES = (
     Outage("leader killed", _kill_leader, _nothing, is_noticed=False),
     Outage("contacted node hung", _hang, _nothing, is_noticed=False),
-    Outage("quorum lost", _lose_quorum, _resume, lasts_s=LONG_S),
+    Outage("quorum lost", _lose_quorum, _restart, lasts_s=LONG_S),
 )

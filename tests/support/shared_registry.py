@@ -40,9 +40,9 @@ class Site:
         """Return how its registry stands with etcd."""
         return str(self.cluster.status()["registry"]["state"])
 
-    def restarts(self) -> int:
-        """Return how often its members were restarted."""
-        return sum(member["restarts"] for member in self.cluster.status()["members"])
+    def pids(self, ports: Sequence[int]) -> dict[int, int]:
+        """Return which processes serve at these of its ports."""
+        return {each["port"]: each["pid"] for each in self.cluster.status()["members"] if each["port"] in ports}
 
 
 @contextmanager

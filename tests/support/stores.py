@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from functools import wraps
+from itertools import count
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ParamSpec
 
+from support.etcd import run_etcd
+
 from quaestor_actors.adapters.event_loop import LoopThread
 from quaestor_actors.adapters.store_etcd import RESPONSE_TIMEOUT_S, EtcdStore
+from quaestor_actors.adapters.store_memory import MemoryStore
 from quaestor_actors.core.spec import StoreSpec
 from quaestor_actors.core.store import Deleted, KeyValue, Store, StoreUnavailableError, WatchBatch
 
@@ -51,6 +57,50 @@ async def open_etcd(
         yield store
     finally:
         await store.close()
+
+
+@dataclass(frozen=True)
+class World:
+    """A kind of store, as one test sees it."""
+
+    open: Callable[[], AbstractAsyncContextManager[Store]]
+    compact: Callable[[Store, int], None]
+    """Cut its history off before a revision."""
+    prefix: str
+    """Of the test's own keys."""
+
+
+KINDS = {"memory": 0, "etcd": 1, "etcd of three": 3}
+"""Each kind of store, and how many etcds it takes."""
+
+
+@contextmanager
+def run_kind(kind: str, folder: Path) -> Iterator[Callable[[], World]]:
+    """Run what a kind of store takes until the block ends; gives a maker of worlds, each with keys of its own."""
+    numbers = count()
+    if KINDS[kind] == 0:
+        yield lambda: World(_open_memory, _compact_memory, f"test{next(numbers)}/")
+        return
+    with run_etcd(folder, size=KINDS[kind]) as cluster:
+
+        def compact(_store: Store, revision: int) -> None:
+            cluster.ctl("compact", str(revision))
+
+        yield lambda: World(lambda: open_etcd(cluster.spec()), compact, f"test{next(numbers)}/")
+
+
+@asynccontextmanager
+async def _open_memory() -> AsyncIterator[Store]:
+    store = MemoryStore()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def _compact_memory(store: Store, revision: int) -> None:
+    assert isinstance(store, MemoryStore)
+    store.compact(revision)
 
 
 Watch = AsyncGenerator[WatchBatch, None]
