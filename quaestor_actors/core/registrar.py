@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from quaestor_actors.core.location import Location, Registration
-from quaestor_actors.core.location_key import key_of
+from quaestor_actors.core.location_key import key_of, location_of
 from quaestor_actors.core.registrar_state import (
     ClockAdvanced,
     Effect,
@@ -46,9 +46,10 @@ from quaestor_actors.core.registrar_view import (
     told,
     with_batch,
     with_listing,
+    with_longer_holds,
     without_expired_holds,
 )
-from quaestor_actors.core.registrar_writes import needs_put, needs_removal, next_revocation, next_write, written
+from quaestor_actors.core.registrar_writes import next_revocation, next_write, written
 from quaestor_actors.core.store import NO_LEASE
 
 FIRST_RETRY_S = 0.05
@@ -136,9 +137,10 @@ def _taken_in(state: Registrar, event: Event, now: float, rules: Rules) -> tuple
         case LeaseHeld() | LeaseGone() | LeaseFailed():
             return _with_lease(state, event, now, rules), set(), []
         case WriteDone():
-            return written(state, event, now), set(), []
+            # What was the original's, and is not of this machine any more, is gone from the view now.
+            return written(state, event, now), {found for key in event.put if (found := location_of(key))}, []
         case WriteFailed():
-            return _write_failed(state, event, now), set(), []
+            return _write_failed(state, event, now, rules), set(), []
         case ClockAdvanced():
             return state, set(), []
         case _:
@@ -151,46 +153,58 @@ def _own_changed(state: Registrar, event: OwnChanged) -> tuple[Registrar, Touche
         own.pop(key_of(location), None)
     own.update({key_of(added.location): added for added in event.added})
     touched = {*event.removed, *(added.location for added in event.added)}
-    return replace(state, own=own, dirty=state.dirty | {key_of(location) for location in touched}), touched
+    dirty = state.dirty | {key_of(location) for location in touched}
+    # Whoever was awaited back there: it is ours now, and gone when we say so.
+    held = {location: each for location, each in state.held.items() if key_of(location) not in own}
+    return replace(state, own=own, dirty=dirty, held=held), touched
 
 
 def _with_lease(state: Registrar, event: LeaseHeld | LeaseGone | LeaseFailed, now: float, rules: Rules) -> Registrar:
+    # Nothing else is under way with leases.
+    state = replace(state, lease_busy=False)
     match event:
         case LeaseHeld():
             return _lease_held(state, event, now, rules)
         case LeaseGone():
-            return _lease_gone(state, event, now)
+            return _lease_gone(state, event.lease, now, rules)
         case LeaseFailed():
             state = _troubled(state, event.reason, now)
-            lease_at = now + _pause(state, now, refused=event.refused)
-            return replace(state, lease_is_sound=False, lease_busy=False, lease_at=lease_at)
+            return replace(state, lease_is_sound=False, lease_at=now + _pause(state, now, refused=event.refused))
         case _:
             assert_never(event)
 
 
 def _lease_held(state: Registrar, event: LeaseHeld, now: float, rules: Rules) -> Registrar:
-    if state.lease not in {NO_LEASE, event.lease}:
-        return state
-    is_new = state.lease == NO_LEASE
+    is_new = state.lease == NO_LEASE and event.lease not in state.mine
+    if not is_new and event.lease != state.lease:
+        # It was kept alive, and then a write has found it gone.
+        return replace(state, lease_at=now)
     return replace(
         state,
         lease=event.lease,
         mine=state.mine | {event.lease},
         lease_is_sound=True,
-        lease_busy=False,
         lease_at=now + rules.refresh_s,
-        dirty=_all_ours(state) if is_new else state.dirty,
     )
 
 
-def _lease_gone(state: Registrar, event: LeaseGone, now: float) -> Registrar:
-    if event.lease != state.lease:
+def _lease_gone(state: Registrar, lease: int, now: float, rules: Rules) -> Registrar:
+    if lease != state.lease:
         return state
-    # Whatever ended it may have changed more than that, unseen.
-    return replace(state, lease=NO_LEASE, lease_is_sound=False, lease_busy=False, lease_at=now, must_list=True)
+    # Whatever ended it may have changed more than that, unseen, and may have ended the leases of others, too.
+    if state.following in {Following.BEGINNING, Following.WATCHING}:
+        state = _given_up(state, now)
+    return replace(
+        state,
+        lease=NO_LEASE,
+        lease_is_sound=False,
+        lease_at=now if state.lease_is_sound else state.lease_at,
+        must_list=True,
+        hold_until=now + rules.hold_s,
+    )
 
 
-def _write_failed(state: Registrar, event: WriteFailed, now: float) -> Registrar:
+def _write_failed(state: Registrar, event: WriteFailed, now: float, rules: Rules) -> Registrar:
     state = _troubled(state, event.reason, now)
     state = replace(
         state,
@@ -199,7 +213,7 @@ def _write_failed(state: Registrar, event: WriteFailed, now: float) -> Registrar
         write_at=now + _pause(state, now, refused=event.refused),
         dirty=state.dirty | frozenset(event.keys),
     )
-    return _lease_gone(state, LeaseGone(lease=event.gone), now) if event.gone != NO_LEASE else state
+    return _lease_gone(state, event.gone, now, rules) if event.gone != NO_LEASE else state
 
 
 def _followed(
@@ -212,18 +226,26 @@ def _followed(
             return replace(state, following=Following.NOTHING, follow_at=now), None, [*warnings]
         case Watched() if state.following is Following.BEGINNING and event.batch.revision < state.revision:
             # The store has lost data; what is there now must be looked at.
-            return replace(state, must_list=True), set(), []
+            return replace(_given_up(state, now + FIRST_RETRY_S), must_list=True), set(), []
         case Watched():
+            if state.following is Following.BEGINNING:
+                state = with_longer_holds(state, now, rules)
             state, touched, warnings = with_batch(state, event.batch, now, rules)
             return replace(state, following=Following.WATCHING), touched, [*warnings]
         case FollowingFailed(compacted=True):
-            return replace(state, following=Following.NOTHING, follow_at=now, must_list=True), set(), []
+            return replace(_given_up(state, now + FIRST_RETRY_S), must_list=True), set(), []
         case FollowingFailed():
-            state = _troubled(state, event.reason, now)
-            follow_at = now + _pause(state, now, refused=event.refused)
-            return replace(state, following=Following.NOTHING, follow_at=follow_at), set(), []
+            state = _given_up(_troubled(state, event.reason, now), now + _pause(state, now, refused=event.refused))
+            # Lost data may look as if nothing had happened; only the loss of a lease is certain to show.
+            return replace(state, must_list=state.must_list or state.lease == NO_LEASE), set(), []
         case _:
             assert_never(event)
+
+
+def _given_up(state: Registrar, follow_at: float) -> Registrar:
+    """Return the state without a list or watch; what may still come of it is dropped."""
+    number = state.follow_number + 1
+    return replace(state, following=Following.NOTHING, follow_at=follow_at, follow_number=number)
 
 
 # What follows
@@ -237,16 +259,13 @@ def _tend_lease(state: Registrar, now: float, rules: Rules) -> tuple[Registrar, 
 
 
 def _follow(state: Registrar, now: float) -> tuple[Registrar, list[Effect]]:
-    number = state.follow_number + 1
-    if state.following is Following.NOTHING:
-        if now < state.follow_at:
-            return state, []
-        if not state.must_list:
-            state = replace(state, following=Following.BEGINNING, follow_number=number)
-            return state, [Watch(number=number, from_revision=state.revision + 1)]
-    elif state.following is Following.LISTING or not state.must_list:
+    if state.following is not Following.NOTHING or now < state.follow_at:
         return state, []
-    return replace(state, following=Following.LISTING, follow_number=number), [ListAll(number=number)]
+    number = state.follow_number + 1
+    if state.must_list:
+        return replace(state, following=Following.LISTING, follow_number=number), [ListAll(number=number)]
+    watch = Watch(number=number, from_revision=state.revision + 1)
+    return replace(state, following=Following.BEGINNING, follow_number=number), [watch]
 
 
 def _may_tell(state: Registrar, now: float, rules: Rules) -> bool:
@@ -262,7 +281,8 @@ def _troubled(state: Registrar, reason: str, now: float) -> Registrar:
 
 def _settled(state: Registrar, now: float, rules: Rules) -> Registrar:
     follows = state.following is Following.WATCHING
-    writes = state.write_is_sound or not state.dirty
+    # A write that is tried again has not succeeded yet.
+    writes = state.write_is_sound or not (state.dirty or state.writing)
     if state.trouble is None or not state.lease_is_sound or not follows or not writes:
         return state
     hold_until = now + rules.hold_s if is_outage(state, now) else state.hold_until
@@ -274,8 +294,3 @@ def _pause(state: Registrar, now: float, *, refused: bool) -> float:
         return REFUSED_RETRY_S
     away_s = 0.0 if state.trouble is None else now - state.trouble.since
     return min(max(FIRST_RETRY_S, away_s / 5), LAST_RETRY_S)
-
-
-def _all_ours(state: Registrar) -> frozenset[str]:
-    keys = state.own.keys() | state.stored.keys()
-    return state.dirty | {key for key in keys if needs_put(state, key) or needs_removal(state, key)}

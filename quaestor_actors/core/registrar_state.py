@@ -41,7 +41,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """A location that vanished from the store right after an outage."""
+    """A location of others that vanished from the store right after an outage."""
 
     registration: Registration
     until: float
@@ -119,6 +119,8 @@ class Registrar:
     written: Mapping[str, tuple[int, float]] = field(default_factory=dict)
     """Under which lease, and when, keys were written last."""
     writing: bool = False
+    removing: Mapping[str, Stored] = field(default_factory=dict)
+    """What the last write was to delete, as it was in the store then."""
     write_is_sound: bool = True
     """Whether the last write has succeeded."""
     write_at: float = 0.0
@@ -273,14 +275,14 @@ class Revoke:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListAll:
-    """Answer: Listed or FollowingFailed."""
+    """Answer: Listed or FollowingFailed. The list or watch before it ends."""
 
     number: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
-    """Answer: Watched, again and again, and FollowingFailed at the end. The watch before it ends."""
+    """Answer: Watched, again and again, and FollowingFailed at the end. The list or watch before it ends."""
 
     number: int
     from_revision: int

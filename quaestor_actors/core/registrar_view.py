@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from quaestor_actors.core.location import ClientTls, Location, Registration
 from quaestor_actors.core.location_key import key_of, location_of
-from quaestor_actors.core.registrar_state import Held, Registrar, Rules, Standing, Stored, Tell, Warn
+from quaestor_actors.core.registrar_state import Following, Held, Registrar, Rules, Standing, Stored, Tell, Warn
 from quaestor_actors.core.store import KeyValue, Listing, WatchBatch
 
 OUTAGE_S = 1.0
@@ -50,7 +50,7 @@ def with_listing(state: Registrar, listing: Listing, now: float, rules: Rules) -
         held |= {
             gone.location: Held(registration=_remote(gone, rules), until=now + rules.hold_s)
             for key, gone in state.stored.items()
-            if key not in stored and gone.lease not in state.mine
+            if key not in stored and _is_others(state, key, gone)
         }
     state, warnings = _warned(state, garbage)
     # Any of them may have changed; what needs nothing is sorted out before it is written.
@@ -85,7 +85,7 @@ def with_batch(
             held.pop(location, None)
         elif before is not None:
             del stored[event.key]
-            if holds and before.lease not in state.mine:
+            if holds and _is_others(state, event.key, before):
                 held[location] = Held(registration=_remote(before, rules), until=now + rules.hold_s)
     state, warnings = _warned(state, garbage)
     dirty = state.dirty | {key_of(location) for location in touched}
@@ -95,8 +95,21 @@ def with_batch(
     return replace(state, stored=stored, held=held, dirty=dirty, revision=revision), touched, warnings
 
 
+def with_longer_holds(state: Registrar, now: float, rules: Rules) -> Registrar:
+    """Return the state when the store is heard again: if that took long, what was held before is held anew."""
+    if not state.held or not is_outage(state, now):
+        return state
+    until = now + rules.hold_s
+    return replace(state, held={location: replace(each, until=until) for location, each in state.held.items()})
+
+
 def without_expired_holds(state: Registrar, now: float) -> tuple[Registrar, set[Location]]:
-    """Return the state without what was held long enough, and what that was."""
+    """Return the state without what was held long enough, and what that was.
+
+    It is not long enough while the store is not heard: nobody can have registered again.
+    """
+    if state.following is not Following.WATCHING:
+        return state, set()
     over = {location for location, each in state.held.items() if now >= each.until}
     if not over:
         return state, over
@@ -161,6 +174,10 @@ def _registration_at(state: Registrar, location: Location, rules: Rules) -> Regi
 
 def _holds(state: Registrar, now: float) -> bool:
     return now < state.hold_until or is_outage(state, now)
+
+
+def _is_others(state: Registrar, key: str, stored: Stored) -> bool:
+    return key not in state.own and stored.lease not in state.mine
 
 
 def _remote(stored: Stored, rules: Rules) -> Registration:

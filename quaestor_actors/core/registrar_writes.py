@@ -46,30 +46,41 @@ def next_write(state: Registrar, now: float) -> tuple[Registrar, list[Write]]:
     if not puts and not removals:
         return state, []
     write = Write(lease=state.lease, puts=tuple(puts), removals=tuple(removals))
-    return replace(state, writing=True), [write]
+    removing = {key: state.stored[key] for key, _ in removals}
+    return replace(state, writing=True, removing=removing), [write]
 
 
 def written(state: Registrar, done: WriteDone, now: float) -> Registrar:
     """Return the state after a write has succeeded."""
     stored = dict(state.stored)
+    if done.revision > state.revision:
+        # Else the store was heard of since: the keys are there, or are gone again.
+        stored |= _put(state, done)
+    for key in done.removed:
+        # What is there instead was heard of since.
+        if key in stored and stored[key] == state.removing.get(key):
+            del stored[key]
+    times: dict[str, tuple[int, float]] = {key: at for key, at in state.written.items() if _is_recent(at, now)}
+    times |= dict.fromkeys(done.put, (done.lease, now))
+    for key in done.removed:
+        # Nobody else has deleted it.
+        times.pop(key, None)
+    return replace(state, stored=stored, written=times, writing=False, write_is_sound=True)
+
+
+def _put(state: Registrar, done: WriteDone) -> dict[str, Stored]:
+    put = {}
     for key in done.put:
-        before = stored.get(key)
-        location = location_of(key)
-        if location is not None and (before is None or before.mod_revision < done.revision):
-            stored[key] = Stored(
+        before = state.stored.get(key)
+        if location := location_of(key):
+            put[key] = Stored(
                 location=location,
                 incarnation=before.incarnation if before else done.revision,
                 create_revision=before.create_revision if before else done.revision,
                 mod_revision=done.revision,
                 lease=done.lease,
             )
-    for key in done.removed:
-        # If it is under another lease, that is newer than what was removed.
-        if key in stored and stored[key].lease in state.mine:
-            del stored[key]
-    times: dict[str, tuple[int, float]] = {key: at for key, at in state.written.items() if _is_recent(at, now)}
-    times |= dict.fromkeys(done.put, (done.lease, now))
-    return replace(state, stored=stored, written=times, writing=False, write_is_sound=True)
+    return put
 
 
 def needs_put(state: Registrar, key: str) -> bool:

@@ -1,4 +1,4 @@
-"""What the registrar wants of a store is done and told: with the store in memory, and with an etcd that is not there."""
+"""What the registrar wants of a store is done, and told: the store in memory, and an etcd that is not there."""
 
 from __future__ import annotations
 

@@ -89,7 +89,8 @@ def test__registry_killed__goes_on_with_its_lease__and_nothing_changes_in_etcd(
         wait_keys(etcd, [f"services//Worker/localhost/{a.ports[1]}/http"])
         after = etcd.ctl("get", "--prefix", "-w", "fields", "")
         assert revisions(after, a.ports[1]) == revisions(before, a.ports[1])
-        assert revisions(after, "owners") == revisions(before, "owners")
+        # Nobody new; the one of another test's cluster may have ended.
+        assert set(revisions(after, "owners")) <= set(revisions(before, "owners"))
 
 
 def revisions(fields: str, part: str | int) -> list[str]:
