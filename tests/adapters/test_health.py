@@ -222,7 +222,7 @@ def test__removed_while_its_loss_is_reported__its_task_ends(start_watching: Watc
     with TinyServer() as server:
         watching.add("one", server.port, "Worker")
         watching.expect(Health.SERVING)
-        task = watching.watch._tasks["one"]
+        task = watching.watch._seats["one"].party.task
         server.stop()
         watching.expect(Health.UNREACHABLE)
         wait_until(task.done, 10, "the link to end")

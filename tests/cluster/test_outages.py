@@ -35,8 +35,8 @@ def test__outage__goes_by_unnoticed(
     with run_etcd(tmp_path, size=size) as etcd:
         endpoints = etcd.spec().endpoints
         with (
-            run_site(tmp_path / "a", "a", endpoints, lease_ttl_s=2) as a,
-            run_site(tmp_path / "b", "b", endpoints, lease_ttl_s=2) as b,
+            run_site(tmp_path / "a", "a", endpoints, lease_ttl_s=outage.lease_ttl_s) as a,
+            run_site(tmp_path / "b", "b", endpoints, lease_ttl_s=outage.lease_ttl_s) as b,
         ):
             lasting = [a.pids(a.ports[:-1]), b.pids(b.ports)]
             times = [one_round(etcd, outage, a, b) for _ in range(ROUNDS)]
@@ -66,7 +66,9 @@ def one_round(etcd: EtcdCluster, outage: Outage, a: Site, b: Site) -> float:
         for site in (a, b):
             wait_until(lambda site=site: site.standing() == "following", 10, "status to say following")
     _restore(etcd)
-    assert len(owners(etcd)) == len(leases) == 2
+    assert len(leases) == 2
+    # One that was granted unheard, because etcd went away meanwhile, ends by itself.
+    wait_until(lambda: len(owners(etcd)) == 2, 20, "one lease for each")
     if not outage.name.startswith(("paused", "killed and restarted without")):
         # Nobody got a new lease.
         assert owners(etcd) == leases

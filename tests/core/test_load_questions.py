@@ -316,3 +316,14 @@ def test__newcomer__does_not_wait_behind_a_thousand_others() -> None:
     world.start(len(MANY))
     world.pass_time(2 / rules.BUSY_CALLS_PER_S + EPSILON_S, answers=True, demand=True)
     assert world.watches(since=begin) == {len(MANY): 1}
+
+
+def test__late_wake_up__makes_up_for_what_was_missed_but_not_for_much() -> None:
+    questions: rules.LoadQuestions[int] = rules.LoadQuestions()
+    effects = [effect for key in range(100) for effect in questions.start(key, now=0.0)]
+    assert [effect for effect in effects if isinstance(effect, Watch)] == [Watch(0)]
+    gap_s = 1 / rules.BUSY_CALLS_PER_S
+    late = questions.wake(now=4.5 * gap_s)
+    assert [effect for effect in late if isinstance(effect, Watch)] == [Watch(key) for key in range(1, 5)]
+    later = questions.wake(now=100.0)
+    assert len(later) == 1 + 1 + rules.CATCH_UP_S / gap_s

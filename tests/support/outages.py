@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from support.etcd import EtcdCluster, EtcdNode
 
 LONG_S = float(os.environ.get("QUAESTOR_OUTAGE_SECONDS", "4"))
-"""How long the long ones last: more than twice the time of a lease in these tests, which is 2 s."""
+"""How long the long ones last: more than a lease, which then is a short one."""
+
+SHORT_LEASE_S = 2
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Outage:
     """Returns when etcd can be used again."""
     lasts_s: float = 0.0
     """Until it is ended, counted from when everybody has noticed."""
+    lease_ttl_s: int = 10
     is_noticed: bool = True
     """Whether it is to be seen in status; one that the other nodes make up for may be over too soon."""
 
@@ -77,10 +80,10 @@ def _nothing(_etcd: EtcdCluster) -> None:
 OF_ONE_NODE = (
     Outage("killed and restarted", _kill, _restart),
     Outage("killed and restarted without its data", _wipe, _restart),
-    Outage("paused for longer than leases last", _pause, _resume, lasts_s=LONG_S),
+    Outage("paused for longer than leases last", _pause, _resume, lasts_s=LONG_S, lease_ttl_s=SHORT_LEASE_S),
 )
 OF_THREE_NODES = (
     Outage("leader killed", _kill_leader, _nothing, is_noticed=False),
     Outage("contacted node hung", _hang, _nothing, is_noticed=False),
-    Outage("quorum lost", _lose_quorum, _restart, lasts_s=LONG_S),
+    Outage("quorum lost", _lose_quorum, _restart, lasts_s=LONG_S, lease_ttl_s=SHORT_LEASE_S),
 )
