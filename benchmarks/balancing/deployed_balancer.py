@@ -1,10 +1,11 @@
-"""The balancer as a user runs it: `quaestor load-balancer` with a configuration that names every location."""
+"""The balancer as a user runs it: `quaestor load-balancer` with a configuration that names every location, or etcd."""
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 from measure.deployment import Deployment
@@ -27,18 +28,23 @@ def deployed_balancer(
         ranking: By its name in the configuration.
         frontends: How many of its processes share the port.
     """
-    content = {
-        "loadBalancerConfig": {"hostName": HOST_NAME, "port": port, "ranking": ranking, "frontends": frontends},
-        "agents": [
-            {
-                "agentType": "Worker",
-                "hostName": HOST_NAME,
-                "ports": list(locations),
-                "processCount": len(locations),
-                "serviceNames": [SERVICE_NAME],
-            }
-        ],
+    worker = {
+        "agentType": "Worker",
+        "hostName": HOST_NAME,
+        "ports": list(locations),
+        "processCount": len(locations),
+        "serviceNames": [SERVICE_NAME],
     }
+    return _deployed(directory, worker, port=port, ranking=ranking, frontends=frontends)
+
+
+def deployed_follower(directory: Path, *, port: int, etcd_port: int) -> Deployment:
+    """Configure a balancer that finds its locations in an etcd; the rest is as in `deployed_balancer`."""
+    return _deployed(directory, {"agentType": "KeyValueStore", "hostName": HOST_NAME, "ports": [etcd_port]}, port=port)
+
+
+def _deployed(directory: Path, agent: dict[str, Any], **balancer: Any) -> Deployment:
+    content = {"loadBalancerConfig": {"hostName": HOST_NAME, **balancer}, "agents": [agent]}
     (directory / BALANCER_FILE).write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     # Nothing of a cluster that runs on this machine already is touched.
     places = {"QUAESTOR_RUNTIME_DIR": str(directory / "run"), "QUAESTOR_LOG_DIR": str(directory / "log")}

@@ -1,13 +1,16 @@
 """A client process that asks a balancer for the best location, as often as it can.
 
-Question `{"measure": ADDRESS, "callers": 16, "seconds": 2}`: answer `{"rate": per second, "p50_ms": , "p99_ms": }`.
+Question `{"measure": ADDRESS, "callers": 16, "seconds": 2}`, perhaps with `"services": [...]` that take turns: answer
+`{"rate": per second, "p50_ms": , "p99_ms": }`.
 Question `{"await": ADDRESS, "locations": 4, "seconds": 30}`: answered with true once so many are offered, else false.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import grpc
@@ -23,15 +26,15 @@ _PAUSE_S = 0.05
 _MS_PER_S = 1_000
 
 
-async def _measure(stub: Any, *, callers: int, seconds: float) -> dict[str, float]:
-    request = DiscoverServicesRequest(service_name=SERVICE_NAME, max_count=1)
+async def _measure(stub: Any, services: Sequence[str], *, callers: int, seconds: float) -> dict[str, float]:
+    requests = itertools.cycle([DiscoverServicesRequest(service_name=name, max_count=1) for name in services])
     begin = time.perf_counter()
     end = begin + seconds
     times: list[float] = []
 
     async def call_again_and_again() -> None:
         while (asked := time.perf_counter()) < end:
-            response = await stub.DiscoverTopServices(request)
+            response = await stub.DiscoverTopServices(next(requests))
             times.append(time.perf_counter() - asked)
             if len(response.service_locations) != 1:
                 raise ValueError(f"one location was expected, got {len(response.service_locations)}")
@@ -69,7 +72,8 @@ async def _serve() -> None:
             stub = ServiceDiscoveryGrpcStub(channel)
             if "measure" in question:
                 await channel.channel_ready()
-                answer(await _measure(stub, callers=question["callers"], seconds=question["seconds"]))
+                services = question.get("services", [SERVICE_NAME])
+                answer(await _measure(stub, services, callers=question["callers"], seconds=question["seconds"]))
             else:
                 answer(await _await(stub, locations=question["locations"], seconds=question["seconds"]))
 

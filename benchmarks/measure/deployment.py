@@ -52,6 +52,10 @@ class Deployment(AbstractContextManager["Deployment"]):
         """Return the end of what the supervisor printed."""
         return (self._directory / "output").read_text(encoding="utf-8", errors="replace")[-_SHOWN_CHARACTERS:].strip()
 
+    def has_said(self, text: str) -> bool:
+        """Return whether the supervisor has printed this."""
+        return text.encode() in (self._directory / "output").read_bytes()
+
     @property
     def top(self) -> int:
         """Return the pid of the process that was started."""

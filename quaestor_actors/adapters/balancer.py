@@ -17,7 +17,7 @@ from typing import assert_never
 from quaestor_actors.adapters.event_loop import LoopThread
 from quaestor_actors.adapters.frontend import Frontend, FrontendState
 from quaestor_actors.adapters.hand_outs import HandOutExchange
-from quaestor_actors.adapters.health import HealthReport, HealthTarget, HealthTiming, HealthWatch
+from quaestor_actors.adapters.health import Credentials, HealthReport, HealthTarget, HealthTiming, HealthWatch
 from quaestor_actors.adapters.loads import LoadWatch
 from quaestor_actors.adapters.ranking_plugin import ranking_of
 from quaestor_actors.adapters.tls import channel_credentials
@@ -44,7 +44,7 @@ from quaestor_actors.core.live_view import (
     handed_out_elsewhere,
 )
 from quaestor_actors.core.load import LoadReport
-from quaestor_actors.core.location import Location, Registration
+from quaestor_actors.core.location import ClientTls, Location, Registration
 from quaestor_actors.core.ranking import Ranking
 from quaestor_actors.core.spec import BalancerSpec
 
@@ -54,7 +54,7 @@ HEARTBEAT_INTERVAL_S = 300.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BalancerServing:
-    """The first view is complete: from now on the balancer says SERVING."""
+    """The first view is complete: the balancer says SERVING as soon as this was heard."""
 
 
 Notice = LocationOffered | LocationWithheld | BalancerServing
@@ -209,6 +209,7 @@ class _Engine:
         self._loads = LoadWatch(loop=loop, response_timeout_s=spec.response_timeout_s, listener=self)
         timing = HealthTiming(response_timeout_s=spec.response_timeout_s, heartbeat_interval_s=HEARTBEAT_INTERVAL_S)
         self._ca_certificate_file = spec.ca_certificate_file
+        self._credentials: dict[ClientTls, Credentials] = {}
         self._health: HealthWatch[Registration] = HealthWatch(loop=loop, timing=timing, on_report=self._health_reported)
 
     @property
@@ -308,8 +309,8 @@ class _Engine:
         elif (entry := self.view.entry(event.registration)) is None or entry.standing is not Standing.PENDING:
             self._pending.discard(event.registration)
         if not self._pending:
-            self.frontend.set_serving()
             self._on_notice(BalancerServing())
+            self.frontend.set_serving()
 
     def _perform(self, effect: Effect) -> None:
         match effect:
@@ -331,13 +332,20 @@ class _Engine:
                 assert_never(effect)
 
     def _target(self, registration: Registration) -> HealthTarget:
-        location, tls = registration.location, asdict(registration.tls)
-        tls["ca_certificate_file"] = tls["ca_certificate_file"] or self._ca_certificate_file
+        location = registration.location
         return HealthTarget(
             address=location.address,
             service_names=(location.service_name,),
-            credentials=partial(channel_credentials, **tls) if location.use_tls else None,
+            credentials=self._credentials_for(registration.tls) if location.use_tls else None,
         )
+
+    def _credentials_for(self, tls: ClientTls) -> Credentials:
+        """Return the same object for the same files, so that locations of one server can have one connection."""
+        if tls not in self._credentials:
+            files = asdict(tls)
+            files["ca_certificate_file"] = files["ca_certificate_file"] or self._ca_certificate_file
+            self._credentials[tls] = partial(channel_credentials, **files)
+        return self._credentials[tls]
 
 
 def _location_status(entry: Entry, *, now: float) -> LocationStatus:

@@ -1,16 +1,17 @@
-"""One connection to one server, and what the server says about its health over it."""
+"""One connection to one server, and what the server says about the health of its services over it."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from quaestor_actors.adapters.openings import Openings
 from quaestor_actors.core.member import Health
 from quaestor_actors.errors import OperationError
 
@@ -23,6 +24,9 @@ HUNG_PAUSE_S = 0.02
 
 HEARTBEAT_SPREAD = 0.25
 """By which share of the period a `Check` may come earlier."""
+
+OPENING_PATIENCE_S = 0.5
+"""A server that has not said everything by then does not keep others from being connected to."""
 
 _MAX_DETAIL = 200
 
@@ -47,6 +51,12 @@ _WATCH_REFUSED = frozenset(
 )
 
 
+Credentials = Callable[[], grpc.ChannelCredentials]
+
+Server = tuple[str, Credentials | None]
+"""An address, and how it is connected to; credentials are the same if they are the same object."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthTarget:
     """What is to be watched."""
@@ -55,8 +65,13 @@ class HealthTarget:
     """`host:port`."""
     service_names: tuple[str, ...] = ()
     """All must serve; none means the server as a whole (`""`)."""
-    credentials: Callable[[], grpc.ChannelCredentials] | None = None
+    credentials: Credentials | None = None
     """Called for each new connection, as their files may change; None means plain text."""
+
+    @property
+    def server(self) -> Server:
+        """Whose health it is: targets of the same server can have one connection."""
+        return self.address, self.credentials
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,36 +101,59 @@ class _Disconnected(Exception):  # noqa: N818 - it ends a session, which is no e
 
 
 class HealthLink:
-    """Keeps one connection to a target for ever, and its latest verdicts. Lives on one asyncio loop."""
+    """Keeps one connection to a server for ever, and its latest verdicts. Lives on one asyncio loop."""
 
     def __init__(
         self,
         *,
-        target: HealthTarget,
+        server: Server,
         timing: HealthTiming,
+        openings: Openings,
         pause: Callable[[float], float],
-        changed: Callable[[], None],
+        changed: Callable[[Collection[str]], None],
     ) -> None:
         """Prepare the link; `run` works it.
 
         Args:
-            target: What is to be watched.
+            server: Where the services are.
             timing: How often and how patiently.
-            pause: Given for how long the target has been away, how long to wait before the next try.
-            changed: Called whenever `verdicts` may have changed.
+            openings: Who else connects for the first time; it is measured in services.
+            pause: Given for how long the server has been away, how long to wait before the next try.
+            changed: Called with the names of the services whose verdicts may have changed.
         """
         self.channel: grpc.aio.Channel | None = None
         """The present connection, for other calls to the same server."""
-        self._target = target
-        self._names = target.service_names or ("",)
+        self._address, self._credentials = server
         self._timing = timing
+        self._openings = openings
+        self._opening: int = 0
+        """How much of the openings is ours now."""
         self._pause = pause
         self._changed = changed
+        self._names: dict[str, asyncio.Task[None] | None] = {}
+        """The services, and who follows each during a session."""
+        self._asking: dict[str, asyncio.Task[None]] = {}
+        """Who stands in for a watch that says nothing."""
         self._answers: dict[str, ServiceHealth] = {}
+        self._session_tasks: asyncio.TaskGroup | None = None
+        self._stub: Any = None
         self._lost: str | None = None
         self._lost_at: float | None = None
         self._is_silent = False
         self._is_dropped = False
+
+    def follow(self, name: str) -> None:
+        """Follow the health of a service, too; "" is the server as a whole."""
+        if name not in self._names:
+            self._names[name] = None
+            self._start_following(name)
+
+    def forget(self, name: str) -> None:
+        """Follow a service no longer."""
+        task = self._names.pop(name)
+        self._answers.pop(name, None)
+        if task is not None:
+            task.cancel()
 
     def drop(self) -> None:
         """Let `run` end at its next step; to be followed by the cancellation of its task."""
@@ -127,59 +165,99 @@ class HealthLink:
         return self._lost is not None
 
     @property
-    def verdicts(self) -> tuple[ServiceHealth, ...]:
-        """The verdict on each service, in the target's order; empty until all are known."""
+    def is_well(self) -> bool:
+        """Whether nothing is wrong with the server, as far as is known."""
+        return self._lost is None and not self._is_silent
+
+    def verdict(self, name: str) -> ServiceHealth | None:
+        """Return the verdict on a service that is followed; None until it is known."""
         if self._lost is not None:
-            return self._all(Health.UNREACHABLE, self._lost)
+            return ServiceHealth(service_name=name, health=Health.UNREACHABLE, detail=self._lost)
         if self._is_silent:
-            return self._all(Health.TIMEOUT, f"no answer within {self._timing.response_timeout_s:g} s")
-        if len(self._answers) < len(self._names):
-            return ()
-        return tuple(self._answers[name] for name in self._names)
+            detail = f"no answer within {self._timing.response_timeout_s:g} s"
+            return ServiceHealth(service_name=name, health=Health.TIMEOUT, detail=detail)
+        return self._answers.get(name)
 
     async def run(self) -> None:
         """Connect, listen until the connection is lost, and again, until dropped and cancelled."""
         loop = asyncio.get_running_loop()
-        # A task group that is cancelled while a task of it fails forgets the cancellation: hence the flag.
-        while not self._is_dropped:
-            await self._session()
-            if self._lost_at is None:
-                self._lost_at = loop.time()
-            await asyncio.sleep(self._pause(loop.time() - self._lost_at))
+        size = len(self._names)
+        await self._openings.enter(size)
+        self._opening = size
+        patience = loop.call_later(OPENING_PATIENCE_S, self._opened)
+        try:
+            # A task group that is cancelled while a task of it fails forgets the cancellation: hence the flag.
+            while not self._is_dropped:
+                await self._session()
+                if self._lost_at is None:
+                    self._lost_at = loop.time()
+                await asyncio.sleep(self._pause(loop.time() - self._lost_at))
+        finally:
+            patience.cancel()
+            self._opened()
+
+    def _opened(self) -> None:
+        """Let others connect."""
+        size, self._opening = self._opening, 0
+        if size:
+            self._openings.leave(size)
 
     async def _session(self) -> None:
         self._answers.clear()
         self._is_silent = False
         try:
-            channel = _open(self._target)
+            channel = _open(self._address, self._credentials)
         except OperationError as error:
             self._lose(str(error))
             return
         self.channel = channel
-        stub = health_pb2_grpc.HealthStub(channel)
+        self._stub = health_pb2_grpc.HealthStub(channel)
         try:
             async with asyncio.TaskGroup() as tasks:
+                self._session_tasks = tasks
                 for name in self._names:
-                    tasks.create_task(self._follow(stub, name))
-                tasks.create_task(self._beat(stub))
+                    self._start_following(name)
+                tasks.create_task(self._beat(self._stub))
                 tasks.create_task(self._await_loss(channel))
         except* _Disconnected:
             pass  # `_disconnected` has told everybody.
         finally:
+            self._session_tasks = self._stub = None
+            self._names = dict.fromkeys(self._names)
             self.channel = None
             await channel.close()
 
+    def _start_following(self, name: str) -> None:
+        if self._session_tasks is not None:
+            self._names[name] = self._session_tasks.create_task(self._follow(self._stub, name))
+
     async def _follow(self, stub: Any, name: str) -> None:
         call = stub.Watch(health_pb2.HealthCheckRequest(service=name))
+        loop, patience_s = asyncio.get_running_loop(), self._timing.response_timeout_s
+        impatience = loop.call_later(patience_s, self._ask_meanwhile, stub, name)
         try:
             async for response in call:
+                impatience.cancel()
+                self._stop_asking(name)
                 self._heard(_judge(name, response.status))
         except grpc.aio.AioRpcError as error:
             if error.code() not in _WATCH_REFUSED:
                 raise self._disconnected(error.details()) from error
         else:
             raise self._disconnected("the server ended the health watch")
+        finally:
+            impatience.cancel()
+            self._stop_asking(name)
         await self._poll(stub, name)
+
+    def _ask_meanwhile(self, stub: Any, name: str) -> None:
+        """Ask until there is a word from a watch: a server with a thread for each may have none left for this one."""
+        if self._session_tasks is not None:
+            self._asking[name] = self._session_tasks.create_task(self._poll(stub, name))
+
+    def _stop_asking(self, name: str) -> None:
+        if (asking := self._asking.pop(name, None)) is not None:
+            asking.cancel()
 
     async def _poll(self, stub: Any, name: str) -> None:
         interval = FIRST_POLL_S
@@ -193,7 +271,8 @@ class HealthLink:
 
     async def _beat(self, stub: Any) -> None:
         while True:
-            if await self._check(stub, self._names[0]) is None:
+            # None at all: the link is being dropped.
+            if await self._check(stub, next(iter(self._names), "")) is None:
                 # To keep asking costs little, and so the server is back the moment it goes on.
                 await asyncio.sleep(HUNG_PAUSE_S)
                 continue
@@ -212,8 +291,7 @@ class HealthLink:
                 case grpc.StatusCode.UNAVAILABLE:
                     raise self._disconnected(error.details()) from error
                 case grpc.StatusCode.DEADLINE_EXCEEDED:
-                    self._is_silent = True
-                    self._changed()
+                    self._be_silent()
                     return None
                 case grpc.StatusCode.NOT_FOUND:
                     return _judge(name, health_pb2.HealthCheckResponse.SERVICE_UNKNOWN)
@@ -237,13 +315,23 @@ class HealthLink:
 
     def _heard(self, verdict: ServiceHealth) -> None:
         self._answers[verdict.service_name] = verdict
-        self._alive()
+        self._alive(verdict.service_name)
+        if self._opening and len(self._answers) == len(self._names):
+            self._opened()
 
-    def _alive(self) -> None:
+    def _alive(self, *names: str) -> None:
+        """Take note that the server has spoken, of these services."""
+        was_well = self.is_well
         self._is_silent = False
         self._lost = None
         self._lost_at = None
-        self._changed()
+        if names or not was_well:
+            self._changed(names if was_well else tuple(self._names))
+
+    def _be_silent(self) -> None:
+        self._opened()
+        self._is_silent = True
+        self._changed(tuple(self._names))
 
     def _disconnected(self, details: str | None) -> _Disconnected:
         # gRPC's text is a chain of causes; the last one is what a person can act on.
@@ -252,11 +340,11 @@ class HealthLink:
         return _Disconnected(cause)
 
     def _lose(self, cause: str) -> None:
-        self._lost = f"no connection to {self._target.address}: {brief(cause)}"
-        self._changed()
-
-    def _all(self, health: Health, detail: str) -> tuple[ServiceHealth, ...]:
-        return tuple(ServiceHealth(service_name=name, health=health, detail=detail) for name in self._names)
+        self._opened()
+        # What ends now takes no more tasks; whoever comes is followed from the next session on.
+        self._session_tasks = None
+        self._lost = f"no connection to {self._address}: {brief(cause)}"
+        self._changed(tuple(self._names))
 
 
 def brief(details: str | None) -> str:
@@ -265,10 +353,10 @@ def brief(details: str | None) -> str:
     return text if len(text) <= _MAX_DETAIL else f"{text[:_MAX_DETAIL]}..."
 
 
-def _open(target: HealthTarget) -> grpc.aio.Channel:
-    if target.credentials is None:
-        return grpc.aio.insecure_channel(target.address, options=_CHANNEL_OPTIONS)
-    return grpc.aio.secure_channel(target.address, target.credentials(), options=_CHANNEL_OPTIONS)
+def _open(address: str, credentials: Credentials | None) -> grpc.aio.Channel:
+    if credentials is None:
+        return grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
+    return grpc.aio.secure_channel(address, credentials(), options=_CHANNEL_OPTIONS)
 
 
 def _judge(service_name: str, status: int) -> ServiceHealth:

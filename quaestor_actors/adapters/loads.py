@@ -45,10 +45,19 @@ class LoadListener(Protocol):
 
 
 @dataclass(slots=True, kw_only=True)
+class _Server:
+    """The connection to some locations; its stub is larger than all else that there is of a location here."""
+
+    channel: grpc.aio.Channel
+    stub: load_reporting_pb2_grpc.LoadReportingGrpcAsyncStub
+    lines: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
 class _Line:
     """The calls to one location."""
 
-    stub: load_reporting_pb2_grpc.LoadReportingGrpcAsyncStub
+    server: _Server
     request: load_reporting_pb2.LoadReportRequest
     watching: asyncio.Task[None] | None = None
     question: asyncio.Task[None] | None = None
@@ -76,14 +85,19 @@ class LoadWatch:
         self._listener = listener
         self._questions: LoadQuestions[Registration] = LoadQuestions()
         self._lines: dict[Registration, _Line] = {}
+        self._servers: dict[grpc.aio.Channel, _Server] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self, registration: Registration, channel: grpc.aio.Channel) -> None:
         """Learn the load of this location now, and follow it."""
         self.stop(registration)
         location = registration.location
+        if (server := self._servers.get(channel)) is None:
+            stub = load_reporting_pb2_grpc.LoadReportingGrpcStub(channel)
+            server = self._servers[channel] = _Server(channel=channel, stub=stub)
+        server.lines += 1
         self._lines[registration] = _Line(
-            stub=load_reporting_pb2_grpc.LoadReportingGrpcStub(channel),
+            server=server,
             request=load_reporting_pb2.LoadReportRequest(scope=location.scope, service_name=location.service_name),
         )
         self._perform(self._questions.start(registration, now=self._loop.time()))
@@ -91,9 +105,13 @@ class LoadWatch:
     def stop(self, registration: Registration) -> None:
         """Do not follow this location any more; its open calls are cancelled. Unknown ones are no error."""
         line = self._lines.pop(registration, None)
-        if line is not None:
-            self._questions.stop(registration)
-            line.cut()
+        if line is None:
+            return
+        self._questions.stop(registration)
+        line.cut()
+        line.server.lines -= 1
+        if not line.server.lines:
+            del self._servers[line.server.channel]
 
     def note_demand(self) -> None:
         """A client has asked for the best locations: their loads must be fresh from now on."""
@@ -135,7 +153,7 @@ class LoadWatch:
         end, reason = WatchEnd.BROKEN, "the server ended the watching"
         last, report, heard_at = None, None, -QUICKEST_S
         try:
-            async for response in line.stub.WatchLoad(line.request):
+            async for response in line.server.stub.WatchLoad(line.request):
                 now = self._loop.time()
                 self._questions.heard(registration, now=now)
                 if report is not None and response == last:
@@ -156,7 +174,7 @@ class LoadWatch:
         self._listener.load_asked(registration)
         answer, reason = Answer.REPORT, ""
         try:
-            response = await line.stub.ReportLoad(line.request, timeout=self._response_timeout_s)
+            response = await line.server.stub.ReportLoad(line.request, timeout=self._response_timeout_s)
         except grpc.aio.AioRpcError as error:
             is_late = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
             answer = Answer.NOTHING if is_late else Answer.REFUSAL

@@ -25,6 +25,9 @@ BUSY_CALLS_PER_S = 500
 IDLE_CALLS_PER_S = 200
 """With more locations than a period allows at these rates, the period grows. What cannot wait goes at the former."""
 
+CATCH_UP_S = 0.02
+"""Timers are late, by a millisecond and more: what could not be called on time is called then, so far back at most."""
+
 BUSY_PERIOD_S = 0.1
 IDLE_PERIOD_S = 2.0
 """How often a location is asked that cannot be watched."""
@@ -232,8 +235,8 @@ class LoadQuestions(Generic[Key]):
 
     def wake(self, *, now: float) -> list[Effect[Key]]:
         """The time of the last `WakeUp` has come."""
-        self._wake_at = None
-        return self._go_on(now)
+        planned, self._wake_at = self._wake_at, None
+        return self._go_on(now, late_s=0.0 if planned is None else min(now - planned, CATCH_UP_S))
 
     def heard(self, key: Key, *, now: float) -> None:
         """A watched location has told its load. Nobody is due earlier for that, so there is nothing to do."""
@@ -326,17 +329,24 @@ class LoadQuestions(Generic[Key]):
         location.watch_lane = lane
         lane.waiting[key] = now
 
-    def _go_on(self, now: float) -> list[Effect[Key]]:
-        """Call whoever may be called now, and see to it that the next one is not forgotten."""
+    def _go_on(self, now: float, *, late_s: float = 0.0) -> list[Effect[Key]]:
+        """Call whoever may be called now, and see to it that the next one is not forgotten.
+
+        Args:
+            now: The time.
+            late_s: Since when this has been due; those who could have been called since then are called as well.
+        """
         effects = list[Effect[Key]]()
         is_busy = now < self._demand_until
         is_urgent = is_busy or bool(self._new.waiting) or bool(self._at_once.waiting)
         gap_s = 1 / (BUSY_CALLS_PER_S if is_urgent else IDLE_CALLS_PER_S)
-        if now >= self._called_at + gap_s:
+        at = now - late_s
+        while (at := max(at, self._called_at + gap_s)) <= now:
             lane = next((each for each in self._lanes if (due := _due(each, is_busy)) is not None and due <= now), None)
-            if lane is not None:
-                self._called_at = now
-                effects.append(self._call(lane, now=now))
+            if lane is None:
+                break
+            self._called_at = at
+            effects.append(self._call(lane, now=now))
         dues = [due for due in (_due(each, is_busy) for each in self._lanes) if due is not None]
         if dues:
             wake_at = max(min(dues), self._called_at + gap_s)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 
+import grpc
 import psutil
 import pytest
+from grpc_health.v1 import health as grpc_health
+from grpc_health.v1 import health_pb2_grpc
 from support.grpc_servers import NOT_SERVING, SERVING, Heard, TinyServer, reserved_port
 from support.waiting import wait_until
 
@@ -15,10 +20,12 @@ from quaestor_actors.adapters import health
 from quaestor_actors.adapters.event_loop import LoopThread
 from quaestor_actors.adapters.health import HealthReport, HealthTarget, HealthTiming, HealthWatch
 from quaestor_actors.core.member import Health
+from quaestor_actors.worker.own_threads import run_on
 
 DEADLINE_S = 10.0
 # So long that nothing in a test can be due to them.
 NEVER = HealthTiming(response_timeout_s=600.0, heartbeat_interval_s=600.0, check_interval_s=600.0)
+IMPATIENT = HealthTiming(response_timeout_s=0.5, heartbeat_interval_s=600.0, check_interval_s=0.1)
 OFTEN = HealthTiming(response_timeout_s=600.0, heartbeat_interval_s=600.0, check_interval_s=0.05)
 
 
@@ -46,7 +53,10 @@ class Watching:
     def expect(self, health: Health, *keys: str) -> None:
         """Wait until the last verdict on each target is this one."""
         for key in keys:
-            wait_until(lambda key=key: self._last(key) is health, DEADLINE_S, f"{key} to be {health}")
+            wait_until(partial(self._is, health, key), DEADLINE_S, f"{key} to be {health}")
+
+    def _is(self, health: Health, key: str) -> bool:
+        return self._last(key) is health
 
     def _last(self, key: str) -> Health | None:
         of_key = [report.health for report in self.heard.items if report.key == key]
@@ -185,6 +195,27 @@ def test__many_that_never_answer__do_not_keep_another_from_being_connected_to(wa
         watching.add(mute.getsockname()[1], **many(health.OPENING_SERVICES))
         watching.add(server.port, one="Worker")
         watching.expect(Health.SERVING, "one")
+
+
+def test__server_without_a_thread_for_another_watcher__is_asked_instead() -> None:
+    servicer = grpc_health.HealthServicer(experimental_non_blocking=False)
+    servicer.set("Worker", SERVING)
+    servicer.set("Other", SERVING)
+    server = grpc.server(ThreadPoolExecutor(1))
+    with ThreadPoolExecutor(1) as control, closing(Watching(IMPATIENT)) as watching:
+        health_pb2_grpc.add_HealthServicer_to_server(run_on(servicer, Check=control), server)
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        watching.add(port, one="Worker", other="Other")
+        watching.expect(Health.SERVING, "one", "other")
+        servicer.set("Worker", NOT_SERVING)
+        servicer.set("Other", NOT_SERVING)
+        watching.expect(Health.NOT_SERVING, "one", "other")
+        # The place of the one that is watched comes free, and the other takes it.
+        watching.remove("one")
+        servicer.set("Other", SERVING)
+        watching.expect(Health.SERVING, "other")
+        server.stop(None).wait()
 
 
 def test__other_credentials__are_another_server() -> None:
