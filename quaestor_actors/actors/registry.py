@@ -81,7 +81,6 @@ class RegistryActor(TreeActor):
         super().__init__()
         self._registry = Registry()
         self._own: dict[Location, Registration] = {}
-        self._is_complete = False
         self._registrar = Registrar()
         self._rules = Rules()
         self._heard: Mailbox[Event | BaseException] = Mailbox()
@@ -188,8 +187,7 @@ class RegistryActor(TreeActor):
         removed = tuple(location for location in before if location not in after)
         if added or removed:
             self._apply(OwnChanged(added=added, removed=removed))
-        if found.complete and not self._is_complete:
-            self._is_complete = True
+        if found.complete and not self._registrar.is_complete:
             self.wake_at("owners", None)
             self._apply(OwnComplete())
 

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import aclosing, suppress
-from typing import TypeVar, assert_never
+from typing import assert_never
 
 from quaestor_actors.adapters.event_loop import LoopThread
 from quaestor_actors.core import owner_record
@@ -44,8 +44,6 @@ from quaestor_actors.core.store import (
 
 StoreEffect = GrantLease | KeepAlive | Revoke | ListAll | Watch | Write
 
-T = TypeVar("T")
-
 
 class StoreLink:
     """The registrar's way to its store. The methods belong on the owner's thread; nothing is created before `start`."""
@@ -78,11 +76,6 @@ class StoreLink:
     def perform(self, effect: StoreEffect) -> None:
         """Begin to do what the registrar wants; what comes of it is told as events."""
         self._loop.post(lambda: self._work.begin(self._loop, effect))
-
-    @property
-    def address(self) -> str:
-        """Which store is asked at present, for people."""
-        return self._work.store.address
 
     def stop(self) -> None:
         """Let go of the store and end the thread; what is under way is not finished. A second call does nothing."""
