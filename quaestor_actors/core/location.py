@@ -22,8 +22,8 @@ class Location:
     use_tls: bool = False
 
     def __hash__(self) -> int:
-        # Of what differs in practice: a request to the balancer takes a dozen hashes.
-        return hash((self.port, self.host_name))
+        # Of what differs in practice: a request to the balancer takes a dozen hashes. A server may have many services.
+        return hash((self.port, self.service_name, self.host_name))
 
     @property
     def address(self) -> str:
