@@ -65,7 +65,7 @@ class EtcdLink:
             address: Whose; for people.
             channel: To be closed by `close`.
             login: None: no user, or the one that a client certificate names.
-            timeout_s: Deadline of everything that is one question and one answer.
+            timeout_s: Deadline of everything that is one question and one answer, unless a call says otherwise.
             log: For what concerns the login.
         """
         self.address = address
@@ -83,9 +83,9 @@ class EtcdLink:
         self._lost: str | None = None
         self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    async def ask(self, rpc: Any, request: Any) -> Any:
+    async def ask(self, rpc: Any, request: Any, *, timeout_s: float | None = None) -> Any:
         """Make a call with one answer."""
-        return await self._with_token(partial(self._ask, rpc, request))
+        return await self._with_token(partial(self._ask, rpc, request, timeout_s or self._timeout_s))
 
     async def ask_stream(self, rpc: Any, request: Any, *, timeout_s: float) -> Any:
         """Make a call that is a stream, for its first answer within that time."""
@@ -131,7 +131,7 @@ class EtcdLink:
     async def _authenticate(self, login: Login) -> str:
         request = etcdrpc.AuthenticateRequest(name=login.user, password=login.read_password())
         try:
-            answer = await self._ask(self._auth.Authenticate, request, ())
+            answer = await self._ask(self._auth.Authenticate, request, self._timeout_s, ())
         except grpc.aio.AioRpcError as error:
             if is_authentication_off(error):
                 self._log.warning("etcd at %s lets everybody in: authentication is not enabled", self.address)
@@ -141,9 +141,9 @@ class EtcdLink:
             raise
         return str(answer.token)
 
-    async def _ask(self, rpc: Any, request: Any, metadata: Metadata) -> Any:
+    async def _ask(self, rpc: Any, request: Any, timeout_s: float, metadata: Metadata) -> Any:
         self._check()
-        call = rpc(request, timeout=self._timeout_s, metadata=metadata)
+        call = rpc(request, timeout=timeout_s, metadata=metadata)
         self._calls.add(call)
         try:
             return await self._unless_lost(call)

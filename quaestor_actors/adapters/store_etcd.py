@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -57,6 +57,9 @@ from quaestor_actors.core.store import (
 
 RESPONSE_TIMEOUT_S = 2.0
 
+WRITE_TIMEOUT_S = 1.0
+"""Less than a new leader's election and a second take: what was on its way to a lost one is never answered."""
+
 PAGE_KEYS = 5_000
 """So many keys are listed by one call."""
 
@@ -85,13 +88,14 @@ class EtcdStore:
             spec: Where etcd is, and how it is reached.
             environ: Has the user and the password, unless the specification names them.
             log: For changes of the endpoint.
-            response_timeout_s: Deadline of each call to etcd.
+            response_timeout_s: Deadline of each call to etcd; changes have `WRITE_TIMEOUT_S` at the most.
             keep_alive_timeout_s: Deadline of keeping a lease alive, which writes nothing; None: the same.
         """
         self._spec = spec
         self._environ = environ
         self._log = log
         self._timeout_s = response_timeout_s
+        self._write_timeout_s = min(response_timeout_s, WRITE_TIMEOUT_S)
         self._keep_alive_timeout_s = keep_alive_timeout_s or response_timeout_s
         self._addresses = tuple(join_address(host, port) for host, port in spec.endpoints)
         self._turn = 0
@@ -126,15 +130,13 @@ class EtcdStore:
         Raises:
             LeaseNotFoundError: the lease is no more; nothing was written.
         """
-        async with self._asking() as link:
-            answer = await link.ask(link.kv.Put, put_request(Put(key=key, value=value, lease=lease)))
-            return int(answer.header.revision)
+        answer = await self._change(lambda link: link.kv.Put, put_request(Put(key=key, value=value, lease=lease)))
+        return int(answer.header.revision)
 
     async def delete(self, key: str) -> bool:
         """Delete a key, and return whether it was there."""
-        async with self._asking() as link:
-            answer = await link.ask(link.kv.DeleteRange, delete_request(Delete(key=key)))
-            return bool(answer.deleted)
+        answer = await self._change(lambda link: link.kv.DeleteRange, delete_request(Delete(key=key)))
+        return bool(answer.deleted)
 
     async def transact(self, operations: Sequence[Operation], *, conditions: Sequence[Condition] = ()) -> Outcome:
         """Do all operations at one revision if all conditions hold, else nothing.
@@ -145,9 +147,8 @@ class EtcdStore:
         """
         if len(operations) > MAX_OPERATIONS:
             raise StoreDeniedError(f"too many operations in a transaction: {len(operations)}, not {MAX_OPERATIONS}")
-        async with self._asking() as link:
-            answer = await link.ask(link.kv.Txn, transaction_request(operations, conditions))
-            return Outcome(succeeded=answer.succeeded, revision=answer.header.revision)
+        answer = await self._change(lambda link: link.kv.Txn, transaction_request(operations, conditions))
+        return Outcome(succeeded=answer.succeeded, revision=answer.header.revision)
 
     async def watch(self, prefix: str, *, from_revision: int) -> AsyncGenerator[WatchBatch, None]:
         """Yield all changes below the prefix from a revision on, the past ones first.
@@ -178,9 +179,8 @@ class EtcdStore:
     async def grant(self, ttl_s: float) -> LeaseState:
         """Make a lease; etcd counts in whole seconds, and rounds up to a little more than its election timeout."""
         request = etcdrpc.LeaseGrantRequest(TTL=max(1, math.ceil(ttl_s)))
-        async with self._asking() as link:
-            answer = await link.ask(link.lease.LeaseGrant, request)
-            return LeaseState(lease=answer.ID, ttl_s=float(answer.TTL), remaining_s=float(answer.TTL))
+        answer = await self._change(lambda link: link.lease.LeaseGrant, request)
+        return LeaseState(lease=answer.ID, ttl_s=float(answer.TTL), remaining_s=float(answer.TTL))
 
     async def keep_alive(self, lease: int) -> float:
         """Make a lease last its whole time again, and return that.
@@ -214,8 +214,7 @@ class EtcdStore:
         Raises:
             LeaseNotFoundError: it is no more.
         """
-        async with self._asking() as link:
-            await link.ask(link.lease.LeaseRevoke, etcdrpc.LeaseRevokeRequest(ID=lease))
+        await self._change(lambda link: link.lease.LeaseRevoke, etcdrpc.LeaseRevokeRequest(ID=lease))
 
     async def close(self) -> None:
         """Let go of everything; watches end."""
@@ -223,6 +222,10 @@ class EtcdStore:
         link, self._link = self._link, None
         if link is not None:
             await link.close(f"the connection to {link.address} was closed")
+
+    async def _change(self, rpc: Callable[[EtcdLink], Any], request: Any) -> Any:
+        async with self._asking(self._write_timeout_s) as link:
+            return await link.ask(rpc(link), request, timeout_s=self._write_timeout_s)
 
     async def _read_page(self, first: bytes, end: bytes, revision: int) -> Any:
         request = etcdrpc.RangeRequest(key=first, range_end=end, limit=PAGE_KEYS, revision=revision)

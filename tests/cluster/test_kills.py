@@ -70,10 +70,9 @@ def doubled_members(cluster: Cluster) -> dict[str, list[int]]:
 
 def is_whole(cluster: Cluster) -> bool:
     """Return whether every actor runs once and every member serves."""
-    answer = cluster.run("status", "-o", "json")
-    if answer.returncode != 0:
+    document = cluster.status_or_none()
+    if document is None:
         return False
-    document = cluster.status()
     titles = Counter(title for process in others(cluster) if (title := actor_of(process)))
     serving = all(member["state"] == "serving" for member in document["members"])
     running = all(actor["state"] == "running" for actor in document["actors"])

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 from support.cluster import Cluster
+from support.processes import is_alive
 from support.waiting import wait_until
 
 WITH_CHILD = "sleep 100000 &\necho $! > {file}\n{end}"
@@ -88,7 +89,7 @@ def test__member_that_dies__takes_its_children_along_before_it_is_replaced(
         cluster.wait_for_output("agent/Job    running")
     os.kill(member["pid"], signal.SIGKILL)
     wait_until(lambda: any("; restarted: " in line for line in cluster.told("Job/1")), what="the replacement")
-    wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, what="the child to be gone")
+    wait_until(lambda: not is_alive(child), what="the child to be gone")
 
 
 def test__ten_members__take_as_long_as_one(cluster: Cluster) -> None:

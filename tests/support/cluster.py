@@ -126,6 +126,11 @@ agents:
         document: dict[str, Any] = json.loads(answer.stdout)
         return document
 
+    def status_or_none(self) -> dict[str, Any] | None:
+        """Return the status, or None while the tree does not answer."""
+        answer = self.run("status", "-o", "json", "--cluster", self.name)
+        return json.loads(answer.stdout) if answer.returncode == 0 else None
+
     def member(self, name: str) -> dict[str, Any]:
         """Return one member of the status."""
         return next(member for member in self.status()["members"] if member["member"] == name)
@@ -155,10 +160,7 @@ agents:
 
     def actor_is_replaced(self, name: str, former: int) -> bool:
         """Return whether an actor runs under another pid than its former one."""
-        answer = self.run("status", "-o", "json")
-        if answer.returncode != 0:
-            return False
-        actors = json.loads(answer.stdout)["actors"]
+        actors = (self.status_or_none() or {"actors": []})["actors"]
         return any(each["name"] == name and each["state"] == "running" and each["pid"] != former for each in actors)
 
     def processes(self) -> list[psutil.Process]:
