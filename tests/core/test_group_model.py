@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from support.profiles import examples
 
 from quaestor_actors.core import adoption, agent, group, member, rolling
 from quaestor_actors.core.adoption import FoundProcess
@@ -396,4 +397,4 @@ class GroupMachine(RuleBasedStateMachine):
 
 
 TestGroup = GroupMachine.TestCase
-TestGroup.settings = settings(max_examples=200, stateful_step_count=40, deadline=None, derandomize=True)
+TestGroup.settings = settings(max_examples=examples(200), stateful_step_count=40)

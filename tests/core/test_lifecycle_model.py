@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from support.profiles import examples
 
 from quaestor_actors.core import lifecycle, member
 from quaestor_actors.core.member import LIVE, Health, Member, MemberState, ProcessId, Rules
@@ -145,4 +146,4 @@ class MemberMachine(RuleBasedStateMachine):
 
 
 TestMember = MemberMachine.TestCase
-TestMember.settings = settings(max_examples=200, stateful_step_count=40, deadline=None, derandomize=True)
+TestMember.settings = settings(max_examples=examples(200), stateful_step_count=40)

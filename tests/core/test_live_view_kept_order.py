@@ -8,6 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from support.live_view_story import Story, registration
+from support.profiles import examples
 
 from quaestor_actors.core.live_view import (
     HealthChanged,
@@ -113,5 +114,5 @@ class AnyInterleaving(RuleBasedStateMachine):
         assert top(self.earlier, KEPT, 9, now=now)[0] == top(self.earlier, Sorting(), 9, now=now)[0]
 
 
-AnyInterleaving.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+AnyInterleaving.TestCase.settings = settings(max_examples=examples(100), stateful_step_count=40)
 test_any_interleaving = AnyInterleaving.TestCase

@@ -6,6 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from support.live_view_story import Story, registration
+from support.profiles import examples
 
 from quaestor_actors.core.live_entry import Standing
 from quaestor_actors.core.live_view import (
@@ -143,5 +144,5 @@ class AnyEvents(RuleBasedStateMachine):
             assert entry.candidate is None or entry.candidate.handed_out >= 0
 
 
-AnyEvents.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+AnyEvents.TestCase.settings = settings(max_examples=examples(150), stateful_step_count=30)
 test_any_events = AnyEvents.TestCase

@@ -6,6 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from support.load_questions_world import EPSILON_S, World
+from support.profiles import examples
 
 from quaestor_actors.core import load_questions as rules
 from quaestor_actors.core.load_questions import Answer, Watch, WatchEnd
@@ -107,7 +108,7 @@ class AnyEvents(RuleBasedStateMachine):
                 assert age_s <= rules.BUSY_PERIOD_S + SLACK_S
 
 
-AnyEvents.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+AnyEvents.TestCase.settings = settings(max_examples=examples(200), stateful_step_count=40)
 test_any_events = AnyEvents.TestCase
 
 

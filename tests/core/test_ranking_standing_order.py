@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from support.profiles import examples
 
 from quaestor_actors.core.load import LoadReport
 from quaestor_actors.core.location import Location
@@ -84,7 +85,7 @@ class AnyChanges(RuleBasedStateMachine):
         assert self.order.best(3, now=self.now) == ranked[:3]
 
 
-AnyChanges.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+AnyChanges.TestCase.settings = settings(max_examples=examples(100), stateful_step_count=40)
 test_any_changes = AnyChanges.TestCase
 
 

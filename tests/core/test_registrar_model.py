@@ -8,6 +8,7 @@ from __future__ import annotations
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from support.profiles import examples
 from support.registrar_world import FOLLOW, NEVER_S, WRITE, Host, Pending, World, at, key_at, performed
 
 from quaestor_actors.core.location import Location
@@ -271,5 +272,5 @@ class Interleavings(RuleBasedStateMachine):
         assert not own & self.store.under(NO_LEASE)
 
 
-Interleavings.TestCase.settings = settings(max_examples=300, stateful_step_count=30, deadline=None)
+Interleavings.TestCase.settings = settings(max_examples=examples(300), stateful_step_count=30)
 test_any_interleaving = Interleavings.TestCase

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from support.profiles import examples
 
 from quaestor_actors.core import actor, tree
 from quaestor_actors.core.actor import (
@@ -373,4 +374,4 @@ class TreeMachine(RuleBasedStateMachine):
 
 
 TestTree = TreeMachine.TestCase
-TestTree.settings = settings(max_examples=100, stateful_step_count=30, deadline=None, derandomize=True)
+TestTree.settings = settings(max_examples=examples(100), stateful_step_count=30)
