@@ -10,7 +10,7 @@ TEST_READY := $(VENV)/.ready-test
 LINT_READY := $(VENV)/.ready-lint
 PROTOS_READY := $(VENV)/.ready-protos
 
-.PHONY: help run test check lint bench balance outages protos clean
+.PHONY: help run test check lint bench balance registry outages mutants protos clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -37,8 +37,14 @@ balance: $(RUN_READY)  ## Measure the balancer: its speed, and how well it sprea
 	$(BIN)/python benchmarks/discover.py
 	$(BIN)/python benchmarks/balance.py
 
-outages: $(TEST_READY)  ## Let etcd go away in every way, ten times each (about 40 minutes)
+registry: $(TEST_READY)  ## Measure the registry with up to 10,000 locations (about 6 minutes)
+	$(BIN)/python benchmarks/registry.py
+
+outages: $(TEST_READY)  ## Let etcd go away in every way, ten times each (about 25 minutes)
 	QUAESTOR_OUTAGE_ROUNDS=10 QUAESTOR_OUTAGE_SECONDS=60 $(BIN)/python -m pytest -q tests/cluster/test_outages.py
+
+mutants: $(TEST_READY)  ## Plant faults into copies of the package, and see that tests notice (FAULTS= chooses; about 40 minutes)
+	PYTHONPATH=tests $(BIN)/python -P -m mutants.run '$(FAULTS)'
 
 $(RUN_READY): pyproject.toml setup.cfg
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else \
