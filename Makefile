@@ -10,7 +10,7 @@ TEST_READY := $(VENV)/.ready-test
 LINT_READY := $(VENV)/.ready-lint
 PROTOS_READY := $(VENV)/.ready-protos
 
-.PHONY: help run test check lint bench balance registry outages mutants protos clean
+.PHONY: help run test check lint bench balance registry outages nightly mutants soak protos clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -42,6 +42,13 @@ registry: $(TEST_READY)  ## Measure the registry with up to 10,000 locations (ab
 
 outages: $(TEST_READY)  ## Let etcd go away in every way, ten times each (about 25 minutes)
 	QUAESTOR_OUTAGE_ROUNDS=10 QUAESTOR_OUTAGE_SECONDS=60 $(BIN)/python -m pytest -q tests/cluster/test_outages.py
+
+nightly: $(TEST_READY)  ## Run the models and fuzzers at random, with twenty times as many examples (hours)
+	QUAESTOR_PROFILE=nightly $(BIN)/python -m pytest -n 2 --dist loadfile --timeout 14400 \
+	  tests/core tests/model tests/actors tests/config tests/fuzz tests/system tests/failure
+
+soak: $(TEST_READY)  ## Hurt a cluster for an hour; memory and descriptors must not grow
+	$(BIN)/quaestor chaos --minutes 60 --report soak.json
 
 mutants: $(TEST_READY)  ## Plant faults into copies of the package, and see that tests notice (FAULTS= chooses; about 40 minutes)
 	PYTHONPATH=tests $(BIN)/python -P -m mutants.run '$(FAULTS)'

@@ -7,12 +7,9 @@ serves. What it must not forget is in its state file, so a successor adopts the 
 from __future__ import annotations
 
 import os
-import random
 import signal
-import time
 from collections import deque
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
 from typing import Any, assert_never
 
 from thespian.actors import ActorAddress
@@ -82,10 +79,11 @@ class AgentSupervisor(TreeActor):
         super().__init__()
         self._group = Group()
         self._exits: list[MemberFact] = []
-        self._shown: dict[str, Member] = {}
+        self._shown: dict[str, Member] | None = {}
         self._registry: ActorAddress | None = None
+        self._introduction = 0
         self._prober: ActorAddress | None = None
-        self._told: AgentChanged | None = None
+        self._told: tuple[cluster.AgentReport, Mapping[str, actor.Child]] | None = None
         self._cannot_save = False
 
     def receive(self, message: Any, sender: ActorAddress) -> None:
@@ -102,9 +100,10 @@ class AgentSupervisor(TreeActor):
             case CommandMembers():
                 self._apply(*(commanded(message.command, name) for name in message.members))
             case RegistryAt():
+                self._introduction = message.introduction
                 self._announce(message.registry)
             case HealthNews():
-                self._apply(*_news(message))
+                self._take_news(message)
             case Stop():
                 self._stop(message)
             case _ if not self._children.handle(message, sender):
@@ -177,6 +176,11 @@ class AgentSupervisor(TreeActor):
             if each.state is MemberState.DRAINING or each.idle_watched:
                 self._watch_idleness(each)
 
+    def _take_news(self, news: HealthNews) -> None:
+        # The last words of a prober that is dead may come late; there is no other child.
+        if any(child.incarnation == news.prober for child in self._children.tree.children.values()):
+            self._apply(*_news(news))
+
     def _probe(self, each: Member) -> None:
         if self._prober is None or each.state not in PROBED_STATES or each.port is None:
             return
@@ -201,15 +205,16 @@ class AgentSupervisor(TreeActor):
             wanted,
             alive=[name for name, each in known.members.items() if self._processes.adopt(each)],
             found=self._processes.find_all(),
-            now=time.monotonic(),
+            now=self.outside.clock(),
             rules=self._plan.rules,
         )
         for stray in settled.strays:
             self._processes.end_stray(stray)
         alive = [name for name, each in settled.group.members.items() if self._processes.adopt(each)]
         self.log.info("adopted %d members", len(alive))
-        draw = random.random()  # noqa: S311 - jitter, no secret
-        self._group, effects = group.resume(settled.group, alive, time.monotonic(), self._plan.rules, draw)
+        self._shown = None
+        now, draw = self.outside.clock(), self.outside.draw()
+        self._group, effects = group.resume(settled.group, alive, now, self._plan.rules, draw)
         self._carry_out(effects, [Reconfigured(wanted=wanted), start])
 
     def _configure(self, plan: AgentPlan) -> None:
@@ -242,8 +247,8 @@ class AgentSupervisor(TreeActor):
         due = list(effects)
         while pending or due:
             if pending:
-                draw = random.random()  # noqa: S311 - jitter, no secret
-                self._group, caused = group.decide(self._group, pending, time.monotonic(), self._plan.rules, draw)
+                now, draw = self.outside.clock(), self.outside.draw()
+                self._group, caused = group.decide(self._group, pending, now, self._plan.rules, draw)
                 pending.clear()
                 due.extend(caused)
             starts = [effect for effect in due if isinstance(effect, member.Spawn)]
@@ -310,14 +315,15 @@ class AgentSupervisor(TreeActor):
             self._apply(*(MemberFact(member_id=name, fact=fact) for name, fact in measured))
         if self._plan.rules.recycling_bytes or self._spec.output.max_bytes:
             period_s = min(LONGEST_ROUND_S, self._plan.heartbeat_interval_s)
-            self.wake_at(ROUND, time.monotonic() + period_s)
+            self.wake_at(ROUND, self.outside.clock() + period_s)
 
     # Registration
 
     def _tell_registry(self, message: type[Register | Deregister], effect: member.Register | member.Deregister) -> None:
         registrations = registrations_of(self._spec, effect.port, effect.incarnation)
         if self._registry is not None and registrations:
-            self.send(self._registry, message(owner=self._owner, registrations=registrations))
+            news = message(owner=self._owner, introduction=self._introduction, registrations=registrations)
+            self.send(self._registry, news)
 
     def _announce(self, registry: ActorAddress | None) -> None:
         if registry is None:
@@ -326,7 +332,7 @@ class AgentSupervisor(TreeActor):
         serving = [each for each in self._group.members.values() if each.state is MemberState.SERVING]
         found = (registrations_of(self._spec, each.port, each.incarnation) for each in serving if each.port)
         registrations = tuple(registration for of_one in found for registration in of_one)
-        self.send(registry, Announce(owner=self._owner, registrations=registrations))
+        self.send(registry, Announce(owner=self._owner, introduction=self._introduction, registrations=registrations))
 
     # What others must know or keep
 
@@ -342,22 +348,25 @@ class AgentSupervisor(TreeActor):
             self._cannot_save = False
 
     def _tell_root(self) -> None:
-        members = self._group.members
+        members, children = self._group.members, self._children.tree.children
+        is_whole, shown = self._shown is None, self._shown or {}
+        changed = [each for name, each in members.items() if shown.get(name) is not each]
+        gone = tuple(name for name in shown if name not in members)
+        told = (cluster.report_of(self._group), children)
+        if not (is_whole or changed or gone) and told == self._told:
+            return
+        self._shown, self._told = dict(members), told
+        host, parent, epoch = self._spec.host_name, self.identity.name, self.epoch_of
         news = AgentChanged(
             agent=self.identity.name,
-            report=cluster.report_of(self._group),
-            members=tuple(
-                view.of_member(each, self._spec.host_name)
-                for name, each in members.items()
-                if self._shown.get(name) is not each
-            ),
-            gone=tuple(name for name in self._shown if name not in members),
-            actors=tuple(view.of_child(each, self.identity.name) for each in self._children.tree.children.values()),
+            incarnation=self.identity.incarnation,
+            report=told[0],
+            members=tuple(view.of_member(each, host=host, since=epoch(each.since)) for each in changed),
+            gone=gone,
+            whole=is_whole,
+            actors=tuple(view.of_child(each, parent=parent, since=epoch(each.since)) for each in children.values()),
         )
-        self._shown = dict(members)
-        if replace(news, members=()) != self._told or news.members:
-            self._told = replace(news, members=())
-            self.send(self.parent, news)
+        self.send(self.parent, news)
 
     # The end
 

@@ -83,6 +83,8 @@ class RegistryAt:
     """From the root: the registry is there; tell it all you have, then every change."""
 
     registry: ActorAddress
+    introduction: int
+    """Counts up with every one of these; goes with all that the agent tells the registry."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,10 +92,14 @@ class AgentChanged:
     """To the root: what changed of this agent, its members and its actors."""
 
     agent: str
+    incarnation: int
+    """Of the agent supervisor: what a dead one has said last may come after its successor's first word."""
     report: AgentReport
     members: tuple[MemberView, ...] = ()
     gone: tuple[str, ...] = ()
     """Members that are not configured any more and have ended."""
+    whole: bool = False
+    """From a supervisor that has just taken over: there are no other members than these."""
     actors: tuple[ActorView, ...] = ()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import resource
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +56,7 @@ class BalancerActor(TreeActor):
     def __init__(self) -> None:
         """Begin with nothing; StartBalancer brings the specification."""
         super().__init__()
-        self._heard: Mailbox[Notice | BaseException] = Mailbox()
+        self._heard: Mailbox[Notice | BaseException] = self.outside.make(Mailbox)
         self._parts: list[RegistryChanged] = []
         self._address = ""
         self._is_first = True
@@ -88,7 +87,8 @@ class BalancerActor(TreeActor):
         self.watch(self._heard.fd, self._pass_on)
         self._allow_connections()
         self._is_first = message.number == 1
-        self._balancer = Balancer(
+        self._balancer = self.outside.make(
+            Balancer,
             message.spec,
             number=message.number,
             directory=message.directory,
@@ -130,7 +130,7 @@ class BalancerActor(TreeActor):
 
     def _pass_on(self) -> None:
         self.unwatch(self._heard.fd)
-        self.wake_at("news", time.monotonic() + NEWS_PAUSE_S)
+        self.wake_at("news", self.outside.clock() + NEWS_PAUSE_S)
         news: list[LocationView] = []
         for heard in self._heard.drain():
             match heard:

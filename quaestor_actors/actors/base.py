@@ -9,14 +9,11 @@ time is a descriptor like any other.
 from __future__ import annotations
 
 import logging
-import sys
-import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
-from setproctitle import setproctitle
 from thespian.actors import (
     Actor,
     ActorAddress,
@@ -26,6 +23,7 @@ from thespian.actors import (
     WatchMessage,
 )
 
+from quaestor_actors.actors.outside import Outside
 from quaestor_actors.adapters.timer import Timer
 
 
@@ -79,29 +77,13 @@ class Stopped:
     identity: Identity
 
 
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-
-
-def log_to_stderr(level: str = "info") -> None:
-    """Write this process's log to standard error, which the launcher pointed to the system's log file.
-
-    Thespian had replaced the root logger by one that sends every record to its logger process, at 1.5 ms a line.
-    """
-    root = logging.RootLogger(logging.getLevelNamesMapping()[level.upper()])
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter(LOG_FORMAT))
-    root.addHandler(handler)
-    logging.root = root
-    logging.Logger.root = root
-    logging.Logger.manager = logging.Manager(root)
-
-
 class TreeActor(Actor):  # type: ignore[misc]  # Thespian has no type information
     """An actor with an identity and a parent that wants to know how it does.
 
     A subclass implements `receive`, and calls `begin` with the first message's identity.
     """
 
+    outside: ClassVar[Outside] = Outside()
     identity: Identity
     parent: ActorAddress
     log: logging.Logger
@@ -110,7 +92,7 @@ class TreeActor(Actor):  # type: ignore[misc]  # Thespian has no type informatio
         """Take nothing: Thespian makes actors without arguments; the first message brings them."""
         super().__init__()
         self._wakeups: dict[str, float] = {}
-        self._timer = Timer()
+        self._timer = self.outside.make(Timer)
         self._watched: dict[int, Callable[[], None]] = {self._timer.fd: self._time_passed}
         self._ending = False
 
@@ -118,8 +100,8 @@ class TreeActor(Actor):  # type: ignore[misc]  # Thespian has no type informatio
         """Take on an identity; from here on the parent is told how this actor does."""
         self.identity = identity
         self.parent = parent
-        setproctitle(f"quaestor: {identity.cluster}: {identity.name}")
-        log_to_stderr(identity.log_level)
+        self.outside.set_title(f"quaestor: {identity.cluster}: {identity.name}")
+        self.outside.log_to_stderr(identity.log_level)
         self.log = logging.getLogger(identity.name)
 
     def receive(self, message: Any, sender: ActorAddress) -> None:
@@ -157,9 +139,13 @@ class TreeActor(Actor):  # type: ignore[misc]  # Thespian has no type informatio
             self._wakeups[key] = at
         self._timer.set(min(self._wakeups.values(), default=None))
 
+    def epoch_of(self, at: float) -> float:
+        """Return seconds since the epoch for a time of the monotonic clock: other processes have another one."""
+        return self.outside.wall_clock() - (self.outside.clock() - at)
+
     def _time_passed(self) -> None:
         self._timer.clear()
-        now = time.monotonic()
+        now = self.outside.clock()
         for key, at in list(self._wakeups.items()):
             # What one of them does may change when another is due.
             if at <= now and self._wakeups.get(key) == at:
@@ -206,7 +192,7 @@ class TreeActor(Actor):  # type: ignore[misc]  # Thespian has no type informatio
         reason = f"{type(error).__name__}: {error} (in {place.name}, {place.filename}:{place.lineno})"
         identity = getattr(self, "identity", None)
         if identity is None:
-            log_to_stderr()
+            self.outside.log_to_stderr("info")
             logging.getLogger("actor").error("crashed before it had an identity: %s", reason, exc_info=error)
         else:
             self.log.error("crashed: %s", reason, exc_info=error)

@@ -68,7 +68,9 @@ class ChildPlans:
 
     def agent_plan(self, name: str) -> AgentPlan:
         """Return what the supervisor of that name is to keep."""
-        agent = self.agents[name]
+        return self._plan_of(self.agents[name])
+
+    def _plan_of(self, agent: AgentSpec) -> AgentPlan:
         rules = rules_of(agent, self.spec, processors=os.cpu_count() or 1)
         return AgentPlan(spec=agent, rules=rules, heartbeat_interval_s=self.spec.heartbeat_interval_s)
 
@@ -141,14 +143,15 @@ class ChildPlans:
 
     def _agent(self, name: str, agent: AgentSpec, *, rank: int) -> ChildPlan:
         def first(incarnation: int) -> StartAgent:
-            self.given[name] = self.agent_plan(name)
+            # One that is not configured any more is created again if it ended before it had stopped what it keeps.
+            self.given[name] = self._plan_of(self.agents.get(name, agent))
             return StartAgent(
                 identity=self._identity(name, incarnation),
                 plan=self.given[name],
                 environment=self._start.environment,
                 state_path=self._start.state_directory / f"{agent.agent_type}.json",
                 log_directory=self._start.log_directory,
-                gate_open=self._is_open(agent.agent_type),
+                gate_open=name in self.agents and self._is_open(agent.agent_type),
                 fresh=incarnation == 1 and self._start.identity.incarnation == 1,
             )
 

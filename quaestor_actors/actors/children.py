@@ -6,8 +6,6 @@ process has ended, twice, or for an address that was used again meanwhile, so it
 
 from __future__ import annotations
 
-import signal
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, assert_never
@@ -15,7 +13,6 @@ from typing import Any, assert_never
 from thespian.actors import ActorAddress, ChildActorExited
 
 from quaestor_actors.actors.base import Crashed, Identity, Ready, Stop, Stopped, TreeActor
-from quaestor_actors.adapters import processes
 from quaestor_actors.adapters.processes import WatchedProcess
 from quaestor_actors.core import actor, tree
 from quaestor_actors.core.actor import ChildSpec, Tree
@@ -111,7 +108,10 @@ class Children:
 
     def _ready(self, identity: Identity, pid: int, sender: ActorAddress) -> None:
         self._apply(actor.ChildReady(name=identity.name, incarnation=identity.incarnation, pid=pid))
-        child = self.tree.children[identity.name]
+        child = self.tree.children.get(identity.name)
+        if child is None:
+            # It was to go, and its end was noticed before its last words arrived.
+            return
         if child.incarnation == identity.incarnation and child.state is actor.ActorState.RUNNING:
             # The sender is the child's real address; the one from its creation is only a promise of it.
             self._addresses[identity.name] = sender
@@ -120,11 +120,11 @@ class Children:
     def _exited(self, name: str, incarnation: int) -> None:
         ended = self._processes.pop(name)
         self._owner.unwatch(ended.pidfd)
-        processes.forget(ended)
+        self._owner.outside.processes.forget(ended)
         self._apply(actor.ChildEnded(name=name, incarnation=incarnation))
 
     def _apply(self, event: actor.Event) -> None:
-        self.tree, effects = tree.decide(self.tree, event, time.monotonic())
+        self.tree, effects = tree.decide(self.tree, event, self._owner.outside.clock())
         self._on_change()
         for effect in effects:
             self._perform(effect)
@@ -148,7 +148,8 @@ class Children:
     def _create(self, name: str, incarnation: int) -> None:
         plan = self._plans[name]
         self._addresses[name] = self._owner.createActor(plan.actor_class)
-        started = processes.watch_child(_newest_child_pid(self._owner))
+        outside = self._owner.outside
+        started = outside.processes.watch_child(outside.newest_child_pid(self._owner))
         self._processes[name] = started
         self._owner.watch(started.pidfd, lambda: self._exited(name, incarnation))
         self._owner.send(self._addresses[name], plan.first_message(incarnation))
@@ -156,12 +157,7 @@ class Children:
     def _kill(self, name: str) -> None:
         if process := self._processes.get(name):
             self._owner.log.warning("actor %s (pid %d) overstayed its deadline: killed", name, process.process.pid)
-            signal.pidfd_send_signal(process.pidfd, signal.SIGKILL)
-
-
-def _newest_child_pid(owner: TreeActor) -> int:
-    """Return the pid of the child actor that was created last; Thespian has no public way to ask."""
-    return int(owner._myRef._child_procs[-1].childProc.pid)  # noqa: SLF001 - see above
+            self._owner.outside.processes.kill(process)
 
 
 class GaveUpError(Exception):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from quaestor_actors.actors.base import TreeActor
-from quaestor_actors.adapters import member_log, ports, processes
+from quaestor_actors.adapters import member_log
 from quaestor_actors.adapters.member_log import LogRotationError
 from quaestor_actors.adapters.processes import WatchedProcess
 from quaestor_actors.core.adoption import FoundProcess
@@ -54,6 +54,7 @@ class MemberProcesses:
         """
         self.spec = spec
         self._owner = owner
+        self._outside = owner.outside
         self._environment = environment
         self._logs = log_directory
         self._agent_tag = tag
@@ -71,13 +72,13 @@ class MemberProcesses:
     def spawn(self, effect: Spawn) -> Fact:
         """Start a member's process, unless somebody holds its port."""
         number = int(effect.member_id.rpartition("/")[2])
-        port = self.spec.ports[number - 1] if self.spec.ports else ports.free_port(self.spec.host_name)
-        if self.spec.ports and ports.is_taken(self.spec.host_name, port):
+        port = self.spec.ports[number - 1] if self.spec.ports else self._outside.ports.free_port(self.spec.host_name)
+        if self.spec.ports and self._outside.ports.is_taken(self.spec.host_name, port):
             return self._taken(effect, port)
         log_path = self._log_path(effect.member_id)
         self._output_starts[effect.member_id] = member_log.size(log_path)
         try:
-            watched = processes.spawn(
+            watched = self._outside.processes.spawn(
                 self.spec,
                 member=f"{self._agent_tag} {effect.member_id} {effect.incarnation} {port}",
                 port=port,
@@ -90,11 +91,13 @@ class MemberProcesses:
         return Spawned(incarnation=effect.incarnation, process=watched.process, port=port)
 
     def _taken(self, effect: Spawn, port: int) -> Fact:
-        holder = ports.holder_of(port)
+        holder = self._outside.ports.holder_of(port)
         if self.spec.probe.kind is ProbeKind.NONE:
             return SpawnFailed(incarnation=effect.incarnation, reason=f"port {port} is taken by {holder.text}")
-        found = None if holder.pid is None else processes.watch_pid(holder.pid)
-        if found is not None and processes.is_tagged(found.process, f"{self._agent_tag} {effect.member_id} "):
+        found = None if holder.pid is None else self._outside.processes.watch_pid(holder.pid)
+        if found is not None and self._outside.processes.is_tagged(
+            found.process, f"{self._agent_tag} {effect.member_id} "
+        ):
             # Ours all the same: left behind by a cluster whose notes are lost.
             self._watch(effect.member_id, effect.incarnation, found)
             return Spawned(incarnation=effect.incarnation, process=found.process, port=port)
@@ -109,7 +112,7 @@ class MemberProcesses:
 
     def adopt(self, member: Member) -> bool:
         """Watch the recorded process of a member; return whether it still runs."""
-        watched = processes.watch(member.process) if member.process else None
+        watched = self._outside.processes.watch(member.process) if member.process else None
         if watched is not None:
             self._watch(member.member_id, member.incarnation, watched, is_foreign=member.foreign)
         return watched is not None
@@ -117,7 +120,7 @@ class MemberProcesses:
     def find_all(self) -> list[FoundProcess]:
         """Return every live process that says it is a member of this agent."""
         found = []
-        for process, tag in processes.find_tagged(f"{self._agent_tag} ").items():
+        for process, tag in self._outside.processes.find_tagged(f"{self._agent_tag} ").items():
             # The agent's name may hold spaces.
             member_id, incarnation, port = tag.rsplit(" ", 2)
             found.append(
@@ -127,11 +130,11 @@ class MemberProcesses:
 
     def end_stray(self, stray: FoundProcess) -> None:
         """Kill a process that its member does not go on with."""
-        watched = processes.watch(stray.process)
+        watched = self._outside.processes.watch(stray.process)
         if watched is not None:
             self._owner.log.warning("%s has a second process, %s: killed", stray.member_id, stray.process)
-            processes.signal_group(watched, signal.SIGKILL)
-            processes.forget(watched)
+            self._outside.processes.signal_group(watched, signal.SIGKILL)
+            self._outside.processes.forget(watched)
 
     def _log_path(self, member_id: str) -> Path:
         return self._logs / f"{member_id.replace('/', '-')}.log"
@@ -147,7 +150,7 @@ class MemberProcesses:
     def _exited(self, member_id: str, incarnation: int) -> None:
         watched = self._processes.pop(member_id)
         self._owner.unwatch(watched.pidfd)
-        ending = processes.reap(watched)
+        ending = self._outside.processes.reap(watched)
         output = "" if ending.normal else self._last_output(member_id)
         fact = ProcessExited(incarnation=incarnation, reason=ending.reason, normal=ending.normal, output=output)
         self._on_exit(member_id, fact)
@@ -169,13 +172,13 @@ class MemberProcesses:
         """Watch a member's process no longer; it goes on."""
         if watched := self._processes.pop(member_id, None):
             self._owner.unwatch(watched.pidfd)
-            processes.forget(watched)
+            self._outside.processes.forget(watched)
 
     def signal(self, member_id: str, process: ProcessId, number: signal.Signals) -> None:
         """Send a signal to the process group of a member, if that process still lives."""
         watched = self._processes.get(member_id)
         if watched is not None and watched.process == process:
-            processes.signal_group(watched, number)
+            self._outside.processes.signal_group(watched, number)
 
     # From time to time
 
@@ -183,7 +186,7 @@ class MemberProcesses:
         """Return the memory of every member that has a process of ours."""
         measured = []
         for name, watched in self._processes.items():
-            used = processes.rss_bytes(watched.process.pid)
+            used = self._outside.processes.rss_bytes(watched.process.pid)
             if used is not None and name in members:
                 fact = MemoryMeasured(incarnation=members[name].incarnation, resident_bytes=used)
                 measured.append((name, fact))

@@ -102,6 +102,8 @@ class MemberIdle:
 class HealthNews:
     """To the agent: every change since the last message, in order."""
 
+    prober: int
+    """Its incarnation."""
     changes: tuple[HealthChanged, ...] = ()
     idle: tuple[MemberIdle, ...] = ()
 
@@ -134,8 +136,8 @@ class ProberActor(TreeActor):
     def __init__(self) -> None:
         """Begin with nothing; StartProber brings the configuration."""
         super().__init__()
-        self._heard: Mailbox[Heard] = Mailbox()
-        self._loop = LoopThread(name="prober", on_crash=self._heard.post)
+        self._heard: Mailbox[Heard] = self.outside.make(Mailbox)
+        self._loop = self.outside.make(LoopThread, name="prober", on_crash=self._heard.post)
         self._targets: dict[str, Target] = {}
 
     def receive(self, message: Any, sender: ActorAddress) -> None:
@@ -162,21 +164,21 @@ class ProberActor(TreeActor):
         self.begin(message.identity, sender)
         self.watch(self._heard.fd, self._pass_on)
         self._loop.start()
-        self._idleness = IdlenessWatch(loop=self._loop, on_idle=self._became_idle)
+        self._idleness = self.outside.make(IdlenessWatch, loop=self._loop, on_idle=self._became_idle)
         self._configure(message.configuration)
         self.send(sender, Ready(identity=self.identity, pid=os.getpid()))
 
     def _configure(self, configuration: ConfigureProber) -> None:
         self._configuration = configuration
         if configuration.probe.kind is not ProbeKind.GRPC:
-            self._probes = PlainProbes(loop=self._loop, on_report=self._heard.post)
+            self._probes = self.outside.make(PlainProbes, loop=self._loop, on_report=self._heard.post)
             return
         timing = HealthTiming(
             response_timeout_s=configuration.timeout_s,
             heartbeat_interval_s=configuration.interval_s,
             check_interval_s=min(1.0, configuration.interval_s),
         )
-        self._probes = HealthWatch(loop=self._loop, timing=timing, on_report=self._heard.post)
+        self._probes = self.outside.make(HealthWatch, loop=self._loop, timing=timing, on_report=self._heard.post)
 
     def _reconfigure(self, configuration: ConfigureProber) -> None:
         former = self._probes
@@ -260,4 +262,5 @@ class ProberActor(TreeActor):
                     )
                 )
         if changes or idle:
-            self.send(self.parent, HealthNews(changes=tuple(changes), idle=tuple(idle)))
+            news = HealthNews(prober=self.identity.incarnation, changes=tuple(changes), idle=tuple(idle))
+            self.send(self.parent, news)

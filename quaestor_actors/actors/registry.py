@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import socket
-import time
 from dataclasses import replace
 from typing import Any
 
@@ -80,10 +79,11 @@ class RegistryActor(TreeActor):
         """Begin empty; StartRegistry brings everything."""
         super().__init__()
         self._registry = Registry()
+        self._introductions: dict[str, int] = {}
         self._own: dict[Location, Registration] = {}
         self._registrar = Registrar()
         self._rules = Rules()
-        self._heard: Mailbox[Event | BaseException] = Mailbox()
+        self._heard: Mailbox[Event | BaseException] = self.outside.make(Mailbox)
         self._followers: list[ActorAddress] = []
         self._asked: list[ListRegistrations] = []
         self._reported: RegistryView | None = None
@@ -96,6 +96,8 @@ class RegistryActor(TreeActor):
         match message:
             case StartRegistry():
                 self._start(message, sender)
+            case Announce() | Register() | Deregister() if self._is_out_of_date(message):
+                self.log.info("a supervisor of %s that was replaced meanwhile is not listened to", message.owner)
             case Announce():
                 self._own_is(registry.announce(self._registry, message.owner, message.registrations))
             case Register():
@@ -109,7 +111,7 @@ class RegistryActor(TreeActor):
                 self._answer()
             case Stop():
                 self._stopping = True
-                self.wake_at("last writes", time.monotonic() + LAST_WRITES_S)
+                self.wake_at("last writes", self.outside.clock() + LAST_WRITES_S)
                 self._end_if_written()
             case _:
                 self.log.warning("unexpected message %s", type(message).__name__)
@@ -135,11 +137,12 @@ class RegistryActor(TreeActor):
         self.watch(self._heard.fd, self._take_in)
         self._rules = _rules(message)
         self._lease_file = LeaseFile(message.directory) if message.stores else None
+        self._remembered: RememberedLease | None = None
         self._registrar = self._predecessors(fallback=message.static if message.stores else ())
         self._store_name = _store_name(message.stores)
         self._link = self._make_link(message)
         self._link.start()
-        self.wake_at("owners", time.monotonic() + WAIT_FOR_OWNERS_S)
+        self.wake_at("owners", self.outside.clock() + WAIT_FOR_OWNERS_S)
         self._registry = Registry(awaited=message.awaited | {STATIC_OWNER})
         static = () if message.stores else message.static
         self._own_is(registry.announce(self._registry, STATIC_OWNER, static))
@@ -151,14 +154,15 @@ class RegistryActor(TreeActor):
         lease = NO_LEASE if remembered is None else remembered.lease
         goes_on = remembered is not None and remembered.ttl_s == self._rules.ttl_s
         return registrar.create(
-            now=time.monotonic(),
+            now=self.outside.clock(),
             fallback=fallback,
             lease=lease if goes_on else NO_LEASE,
             former=NO_LEASE if goes_on else lease,
+            carried=None if remembered is None else remembered.carried,
         )
 
     def _make_link(self, message: StartRegistry) -> StoreLink:
-        stores: list[Store] = [MemoryStore()]
+        stores: list[Store] = [self.outside.make(MemoryStore)]
         if message.stores:
             # Only where there is one: it takes 4 MB.
             from quaestor_actors.adapters.store_etcd import EtcdStore  # noqa: PLC0415
@@ -169,7 +173,8 @@ class RegistryActor(TreeActor):
                 for spec in message.stores
             ]
         owner = Owner(cluster=self.identity.cluster, host=socket.gethostname(), pid=os.getpid())
-        return StoreLink(
+        return self.outside.make(
+            StoreLink,
             stores,
             prefix=location_key.PREFIX,
             owner=owner,
@@ -178,6 +183,11 @@ class RegistryActor(TreeActor):
         )
 
     # What serves here
+
+    def _is_out_of_date(self, message: Announce | Register | Deregister) -> bool:
+        newest = self._introductions.get(message.owner, 0)
+        self._introductions[message.owner] = max(newest, message.introduction)
+        return message.introduction < newest
 
     def _own_is(self, found: Registry) -> None:
         self._registry = found
@@ -200,7 +210,7 @@ class RegistryActor(TreeActor):
             self._apply(heard)
 
     def _apply(self, event: Event) -> None:
-        now, lease = time.monotonic(), self._registrar.lease
+        now = self.outside.clock()
         self._registrar, effects = registrar.decide(self._registrar, event, now, self._rules)
         for effect in effects:
             match effect:
@@ -210,8 +220,7 @@ class RegistryActor(TreeActor):
                     self.log.warning("%s", effect.text)
                 case _:
                     self._link.perform(effect)
-        if self._registrar.lease not in {lease, NO_LEASE}:
-            self._remember()
+        self._remember()
         self.wake_at("registrar", registrar.next_deadline(self._registrar, now, self._rules))
         self._answer()
         self._report(force=False)
@@ -219,10 +228,14 @@ class RegistryActor(TreeActor):
             self._end_if_written()
 
     def _remember(self) -> None:
-        if self._lease_file is None:
+        if self._lease_file is None or self._registrar.lease == NO_LEASE:
             return
+        found = RememberedLease(lease=self._registrar.lease, ttl_s=self._rules.ttl_s, carried=self._registrar.carried)
+        if found == self._remembered:
+            return
+        self._remembered = found
         try:
-            self._lease_file.save(RememberedLease(lease=self._registrar.lease, ttl_s=self._rules.ttl_s))
+            self._lease_file.save(found)
         except OSError as error:
             # A successor gets a lease of its own; what is under this one stays a little longer than it should.
             self.log.error("cannot remember the lease: %s", error.strerror or error)  # noqa: TRY400
@@ -259,19 +272,19 @@ class RegistryActor(TreeActor):
             if not force:
                 if not self._report_is_due:
                     self._report_is_due = True
-                    self.wake_at("report", time.monotonic() + REPORT_PAUSE_S)
+                    self.wake_at("report", self.outside.clock() + REPORT_PAUSE_S)
                 return
         self._reported = view
         self.send(self.parent, RegistryReported(view=view))
 
     def _view(self) -> RegistryView:
         state = self._registrar
-        standing = standing_of(state, time.monotonic())
+        standing = standing_of(state, self.outside.clock())
         reason = state.trouble.reason if state.trouble is not None and standing is not Standing.FOLLOWING else ""
         return RegistryView(
             store=self._store_name,
             state=standing.value,
-            since=time.time(),
+            since=self.outside.wall_clock(),
             reason=reason,
             locations=len(state.view or ()),
             registered=len(state.own),

@@ -39,6 +39,8 @@ class Announce:
     """From an owner: this is all that I have."""
 
     owner: str
+    introduction: int
+    """Of the owner to the registry, by the root: a dead owner's last words may come after its successor's first."""
     registrations: tuple[Registration, ...]
 
 
@@ -47,6 +49,7 @@ class Register:
     """From an owner: these serve now."""
 
     owner: str
+    introduction: int
     registrations: tuple[Registration, ...]
 
 
@@ -55,6 +58,7 @@ class Deregister:
     """From an owner: these serve no longer."""
 
     owner: str
+    introduction: int
     registrations: tuple[Registration, ...]
 
 

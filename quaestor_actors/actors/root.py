@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from dataclasses import replace
 from typing import Any, assert_never
 
@@ -41,7 +40,7 @@ from quaestor_actors.actors.root_messages import (
 )
 from quaestor_actors.actors.view import ActorView, AgentView, MemberView, RegistryView, TreeView
 from quaestor_actors.core import cluster, plan, selector
-from quaestor_actors.core.actor import ActorState
+from quaestor_actors.core.actor import ActorState, Child
 from quaestor_actors.core.agent import Phase
 from quaestor_actors.core.cluster import AgentReport, Cluster
 from quaestor_actors.core.spec import LOAD_BALANCER, ClusterSpec, Condition
@@ -61,9 +60,14 @@ class RootSupervisor(TreeActor):
         self._grandchildren: dict[str, tuple[ActorView, ...]] = {}
         self._balancer_address: str | None = None
         self._registry_view: RegistryView | None = None
+        self._introductions = 0
+        self._owners: set[str] = set()
+        """Agents that the registry may have heard of."""
+        self._owed: dict[str, list[CommandMembers]] = {}
+        """Commands for agents whose supervisor did not work when they came."""
         self._shown: dict[str, ActorView] = {}
         self._shown_agents: dict[str, AgentView] = {}
-        self._since = time.time()
+        self._since = self.outside.wall_clock()
 
     def receive(self, message: Any, sender: ActorAddress) -> None:  # noqa: C901 - a table
         """Handle the launcher, operators and children."""
@@ -123,7 +127,7 @@ class RootSupervisor(TreeActor):
     # The agents among each other
 
     def _decide(self, event: cluster.Event) -> None:
-        self._cluster, effects = cluster.decide(self._cluster, event, time.monotonic())
+        self._cluster, effects = cluster.decide(self._cluster, event, self.outside.clock())
         for effect in effects:
             match effect:
                 case cluster.OpenGate():
@@ -144,14 +148,26 @@ class RootSupervisor(TreeActor):
             self.send(address, message)
 
     def _agent_changed(self, message: AgentChanged) -> None:
+        child = self._children.tree.children.get(message.agent)
+        if child is None or child.incarnation != message.incarnation:
+            return
         self._grandchildren[message.agent] = message.actors
+        gone = self._gone(message)
         self._members.update({member.member: member for member in message.members})
-        for name in message.gone:
+        for name in gone:
             self._members.pop(name, None)
-        if message.members or message.gone:
-            self.send(self.parent, Changed(members=message.members, gone=message.gone))
+        if message.members or gone:
+            self.send(self.parent, Changed(members=message.members, gone=gone))
         self._decide(cluster.Reported(agent=message.agent.removeprefix("agent/"), report=message.report))
         self._tell_launcher()
+
+    def _gone(self, message: AgentChanged) -> tuple[str, ...]:
+        if not message.whole:
+            return message.gone
+        # The one before may have ended before it could say whom it had forgotten.
+        there = {member.member for member in message.members}
+        known = (name for name in self._members if agent_name(name.rpartition("/")[0]) == message.agent)
+        return tuple(name for name in known if name not in there)
 
     def _balancer_changed(self, message: BalancerChanged) -> None:
         self._balancer_address = message.address
@@ -195,7 +211,8 @@ class RootSupervisor(TreeActor):
         if before.stores != spec.stores or (spec.stores and before.static_agents != spec.static_agents):
             self._children.replace(REGISTRY, "its configuration changed")
         elif registry is not None and before.static_agents != spec.static_agents:
-            self.send(registry, Announce(owner=STATIC_OWNER, registrations=self._plans.static_registrations()))
+            static = self._plans.static_registrations()
+            self.send(registry, Announce(owner=STATIC_OWNER, introduction=0, registrations=static))
         if before.log_level != spec.log_level:
             self.send(self.myAddress, SetLogLevel(level=spec.log_level))
 
@@ -207,9 +224,14 @@ class RootSupervisor(TreeActor):
         chosen = selector.choose(request.selectors, self._members)
         for name, agent in self._plans.agents.items():
             members = tuple(m for m in chosen.members if m.rpartition("/")[0] == agent.agent_type)
-            address = self._children.address(name)
-            if members and address is not None and not chosen.unknown:
-                self.send(address, CommandMembers(command=request.command, members=members))
+            if not members or chosen.unknown:
+                continue
+            command = CommandMembers(command=request.command, members=members)
+            if (address := self._children.address(name)) is None:
+                # Its supervisor is being replaced; the next one is told.
+                self._owed.setdefault(name, []).append(command)
+            else:
+                self.send(address, command)
         return CommandReply(request_id=request.request_id, members=chosen.members, unknown=chosen.unknown)
 
     # Who needs to know whom
@@ -224,8 +246,10 @@ class RootSupervisor(TreeActor):
             followers = [found for balancer in self._plans.balancers if (found := self._children.address(balancer))]
         else:
             newcomers, followers = ([], [address]) if name in self._plans.balancers else ([address], [])
+        self._owners.update(self._plans.agents if name == REGISTRY else {name} & self._plans.agents.keys())
         for agent_address in newcomers:
-            self.send(agent_address, RegistryAt(registry=registry))
+            self._introductions += 1
+            self.send(agent_address, RegistryAt(registry=registry, introduction=self._introductions))
         for follower in followers:
             self.send(registry, Follow(follower=follower))
 
@@ -238,10 +262,13 @@ class RootSupervisor(TreeActor):
             self.send(address, ConfigureAgent(plan=current))
         if self._cluster.agents[agent.agent_type].open:
             self.send(address, OpenAgent())
+        for command in self._owed.pop(name, ()):
+            self.send(address, command)
 
     # What people see
 
     def _tell_launcher(self) -> None:
+        self._forget_owners()
         self._forget_members_without_agent()
         actors = {actor.name: actor for actor in self._actor_views()}
         news = tuple(new for name, new in actors.items() if _differs(new, self._shown.get(name)))
@@ -251,6 +278,16 @@ class RootSupervisor(TreeActor):
         self._shown_agents = agents
         if news or changed:
             self.send(self.parent, Changed(actors=news, agents=changed))
+
+    def _forget_owners(self) -> None:
+        """Have the registry forget agents that are gone: their last supervisor may not have known it any more."""
+        registry = self._children.address(REGISTRY)
+        for name in self._owners - self._children.tree.children.keys():
+            self._owners.discard(name)
+            if registry is not None:
+                self._introductions += 1
+                owner = name.removeprefix("agent/")
+                self.send(registry, Announce(owner=owner, introduction=self._introductions, registrations=()))
 
     def _forget_members_without_agent(self) -> None:
         agents = self._children.tree.children
@@ -274,9 +311,12 @@ class RootSupervisor(TreeActor):
 
     def _actor_views(self) -> list[ActorView]:
         children = self._children.tree.children
-        own = [view.of_child(child, self.identity.name) for child in children.values()]
+        own = [self._child_view(child) for child in children.values()]
         below = [actor for name, actors in self._grandchildren.items() if name in children for actor in actors]
         return [*own, *below]
+
+    def _child_view(self, child: Child) -> ActorView:
+        return view.of_child(child, parent=self.identity.name, since=self.epoch_of(child.since))
 
     def _view(self) -> TreeView:
         root = ActorView(

@@ -5,7 +5,6 @@ Times are seconds since the epoch, because whoever reads them may be another pro
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 from quaestor_actors.core.actor import Child
@@ -105,17 +104,13 @@ class TreeView:
     """None while it is being started."""
 
 
-def _epoch(monotonic_s: float) -> float:
-    return time.time() - (time.monotonic() - monotonic_s)
-
-
-def of_member(member: Member, host: str) -> MemberView:
+def of_member(member: Member, *, host: str, since: float) -> MemberView:
     """Return the view of a member."""
     return MemberView(
         member=member.member_id,
         state=member.state.value,
         reason=member.reason,
-        since=_epoch(member.since),
+        since=since,
         pid=member.process.pid if member.process else None,
         host=host,
         port=member.port,
@@ -124,14 +119,14 @@ def of_member(member: Member, host: str) -> MemberView:
     )
 
 
-def of_child(child: Child, parent: str) -> ActorView:
+def of_child(child: Child, *, parent: str, since: float) -> ActorView:
     """Return the view of an actor, as its parent knows it."""
     return ActorView(
         name=child.spec.name,
         parent=parent,
         state=child.state.value,
         reason=child.reason,
-        since=_epoch(child.since),
+        since=since,
         pid=child.pid,
         restarts=max(0, child.incarnation - 1),
     )

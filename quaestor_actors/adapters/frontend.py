@@ -6,17 +6,21 @@ It answers from what it is given, without a call to anybody, so an answer takes 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Protocol
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
+from quaestor_actors.adapters.broken_server import is_broken_by_client
 from quaestor_actors.adapters.listen import addresses_to_bind
 from quaestor_actors.adapters.tls import server_credentials
+from quaestor_actors.adapters.undecodable import Services
 from quaestor_actors.core.location import Location
 from quaestor_actors.core.spec import BALANCER_SERVICE, BalancerSpec
 from quaestor_actors.errors import ConflictError
@@ -30,6 +34,13 @@ MAX_REQUEST_SIZE = 65_536
 
 FIRST_VIEW_PATIENCE_S = 1.0
 """How long a request that comes before the first view waits for it, at most."""
+
+REPLACEMENT_PATIENCE_S = 5.0
+"""How long a broken server's port may stay taken."""
+
+REPLACEMENT_PAUSE_S = 0.01
+
+log = logging.getLogger(__name__)
 
 _FULL_SERVICE_NAME = service_discovery_pb2.DESCRIPTOR.services_by_name["ServiceDiscoveryGrpc"].full_name
 _HEALTH_SERVICE_NAME = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
@@ -71,6 +82,9 @@ class Frontend:
         self._discovery = _DiscoveryService(discovery)
         self._health = _HealthService()
         self._server: grpc.aio.Server | None = None
+        self._port = 0
+        self._hand_on: Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object] | None = None
+        self._replacement: asyncio.Task[None] | None = None
 
     @property
     def state(self) -> FrontendState:
@@ -90,20 +104,56 @@ class Frontend:
             ConfigError: The certificate is unusable.
             OperationError: The host name or the port cannot be used.
         """
+        loop = asyncio.get_running_loop()
+        self._hand_on = loop.get_exception_handler()
+        loop.set_exception_handler(self._loop_failed)
+        self._port = await self._listen(self._spec.port)
+        return self._port
+
+    async def _listen(self, port: int) -> int:
         credentials = server_credentials(self._spec, ca_certificate_file=self._spec.ca_certificate_file)
         is_shared = self._spec.frontends > 1
-        addresses = addresses_to_bind(self._spec.host_name, self._spec.port, is_shared=is_shared)
+        addresses = addresses_to_bind(self._spec.host_name, port, is_shared=is_shared)
         # Two servers on one port by mistake would each get half of the clients.
         options = (("grpc.so_reuseport", int(is_shared)), ("grpc.max_receive_message_length", MAX_REQUEST_SIZE))
         server = grpc.aio.server(options=options)
-        service_discovery_pb2_grpc.add_ServiceDiscoveryGrpcServicer_to_server(self._discovery, server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        # What gRPC generates is typed for servers; it only adds handlers.
+        services: Any = Services(server)
+        service_discovery_pb2_grpc.add_ServiceDiscoveryGrpcServicer_to_server(self._discovery, services)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, services)
         names = (_FULL_SERVICE_NAME, _HEALTH_SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, server)
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflection.aio.ReflectionServicer(names), services)
         ports = [_bind(server, address, credentials) for address in addresses]
         await server.start()
         self._server = server
         return ports[0]
+
+    def _loop_failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if is_broken_by_client(context.get("exception")):
+            log.warning("a request whose path is no text has ended the server; another takes its place")
+            self._replacement = loop.create_task(self._replace())
+            self._replacement.add_done_callback(_raise_error)
+        elif self._hand_on is not None:
+            self._hand_on(loop, context)
+        else:
+            loop.default_exception_handler(context)
+
+    async def _replace(self) -> None:
+        """Listen anew in place of a server that does not accept requests any more."""
+        broken, self._server = self._server, None
+        if broken is not None:
+            await broken.stop(None)
+        give_up_at = time.monotonic() + REPLACEMENT_PATIENCE_S
+        while self.state is not FrontendState.DRAINING:
+            try:
+                await self._listen(self._port)
+            except ConflictError:
+                # gRPC closes the old port on a thread of its own, a moment later.
+                if time.monotonic() > give_up_at:
+                    raise
+                await asyncio.sleep(REPLACEMENT_PAUSE_S)
+            else:
+                return
 
     def set_serving(self) -> None:
         """Answer health checks with SERVING from now on, unless the end has begun."""
@@ -118,6 +168,8 @@ class Frontend:
             grace_s: What is still open after this time is cut off.
         """
         self._health.enter(FrontendState.DRAINING)
+        if self._replacement is not None:
+            await self._replacement
         if self._server is not None:
             await self._server.stop(grace_s)
             self._server = None
@@ -247,6 +299,11 @@ def _message_of(location: Location) -> service_discovery_pb2.ServiceLocationMsg:
     return service_discovery_pb2.ServiceLocationMsg(
         scope=location.scope, service_name=location.service_name, host_name=location.host_name, port=location.port
     )
+
+
+def _raise_error(task: asyncio.Task[None]) -> None:
+    if not task.cancelled():
+        task.result()
 
 
 def _bind(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None) -> int:

@@ -1,9 +1,13 @@
-"""The lease of a registry, remembered: its successor goes on with it, so that a crash changes nothing in the store."""
+"""What a registry must not forget: its successor goes on with its lease, and tells followers the same incarnations.
+
+So a crash changes nothing in the store, and nothing for balancers.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from quaestor_actors.adapters.runtime_directory import write_atomically
@@ -13,10 +17,13 @@ NAME = "registry.lease"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RememberedLease:
-    """A lease, and what it was granted for."""
+    """A lease, and what was registered under others when it was alive."""
 
     lease: int
     ttl_s: float
+    """What the lease was granted for."""
+    carried: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """See `core.registrar_state.Registrar`."""
 
 
 class LeaseFile:
@@ -30,8 +37,10 @@ class LeaseFile:
         """Return what a predecessor left, or None."""
         try:
             document = json.loads(self._path.read_text(encoding="utf-8"))
-            return RememberedLease(lease=int(document["lease"]), ttl_s=float(document["ttl_s"]))
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            pairs = document.get("carried", {}).items()
+            carried = {str(key): (int(created), int(incarnation)) for key, (created, incarnation) in pairs}
+            return RememberedLease(lease=int(document["lease"]), ttl_s=float(document["ttl_s"]), carried=carried)
+        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
     def save(self, remembered: RememberedLease) -> None:
@@ -40,7 +49,8 @@ class LeaseFile:
         Raises:
             OSError: it could not be written.
         """
-        write_atomically(self._path, json.dumps({"lease": remembered.lease, "ttl_s": remembered.ttl_s}))
+        document = {"lease": remembered.lease, "ttl_s": remembered.ttl_s, "carried": dict(remembered.carried)}
+        write_atomically(self._path, json.dumps(document))
 
     def remove(self) -> None:
         """Forget it; nothing happens if there is none."""

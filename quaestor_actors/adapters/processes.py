@@ -6,6 +6,7 @@ pidfd readable; nothing is polled.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import os
@@ -289,6 +290,12 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
+
+
+def kill(watched: WatchedProcess) -> None:
+    """End the process itself, and not its group; nothing happens if it has ended already."""
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(watched.pidfd, signal.SIGKILL)
 
 
 def signal_group(watched: WatchedProcess, number: signal.Signals) -> None:

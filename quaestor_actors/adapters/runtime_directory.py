@@ -80,12 +80,21 @@ def make_private(directory: Path) -> Path:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Replace a file's content whole, mode 0600: a reader sees the old content or the new, never a part."""
+    """Replace a file's content whole, mode 0600: a reader sees the old content or the new, never a part.
+
+    Raises:
+        OSError: the old content is still there, and nothing else.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-    temporary.replace(path)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        temporary.replace(path)
+    except OSError:
+        # Whoever comes next writes under another pid, so this would stay for ever.
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 class LauncherLock:

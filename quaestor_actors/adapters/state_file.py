@@ -9,6 +9,7 @@ leads to a foreign process.
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
@@ -78,6 +79,10 @@ class StateFile:
         try:
             lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
         except FileNotFoundError:
+            return Group()
+        except OSError as error:
+            # Whoever lives is found by its environment.
+            logging.getLogger("state file").warning("cannot read %s: %s", self.path, error.strerror or error)
             return Group()
         records = [record for line in lines if isinstance(record := _parsed(line), dict)]
         if not records or (records[0].get("version"), records[0].get("boot")) != (VERSION, boot_id()):

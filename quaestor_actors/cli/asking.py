@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
-
-import click
 
 from quaestor_actors.adapters import runtime_directory
 from quaestor_actors.errors import NotRunningError, OperationError
@@ -20,7 +17,14 @@ ANSWER_TIMEOUT_S = 3.0
 
 Reply = TypeVar("Reply")
 
-cluster_option = click.option("--cluster", "name", metavar="NAME", help="Which cluster, where more than one runs here.")
+
+def running_in(base: Path) -> list[Path]:
+    """Return the runtime directories of all clusters that run."""
+    return sorted(
+        directory
+        for directory in (base.iterdir() if base.is_dir() else ())
+        if directory.is_dir() and runtime_directory.is_running(directory)
+    )
 
 
 def find_cluster(base: Path, name: str | None) -> Path:
@@ -30,11 +34,7 @@ def find_cluster(base: Path, name: str | None) -> Path:
         NotRunningError: none runs, or not the named one.
         OperationError: more than one runs, and none was named.
     """
-    running = sorted(
-        directory
-        for directory in (base.iterdir() if base.is_dir() else ())
-        if directory.is_dir() and runtime_directory.is_running(directory)
-    )
+    running = running_in(base)
     if name is not None:
         running = [directory for directory in running if directory.name == name]
     if not running:
@@ -60,8 +60,9 @@ def ask_root(directory: Path, request: Callable[[str], Any], reply_type: type[Re
     record = runtime_directory.read_system_record(directory)
     if record is None:
         raise NotRunningError(f"the cluster {directory.name!r} has just ended")
-    transport.configure(cookie=cookie.load_cookie(directory / "cookie"))
-    request_id = uuid.uuid4().hex
+    transport.configure(cookie=_cookie_of(directory))
+    # As good as a UUID, and its module need not be imported.
+    request_id = os.urandom(16).hex()
     connection = Connection(attach(record.admin_port))
     try:
         reply = connection.ask(
@@ -78,6 +79,16 @@ def ask_root(directory: Path, request: Callable[[str], Any], reply_type: type[Re
             f"{runtime_directory.log_directory(os.environ, directory.name)}"
         )
     return reply
+
+
+def _cookie_of(directory: Path) -> bytes:
+    # One in the environment is removed when it is read; a watching command needs it again.
+    digits = os.environ.get(cookie.COOKIE_VARIABLE)
+    try:
+        return cookie.load_cookie(directory / "cookie")
+    finally:
+        if digits is not None:
+            os.environ[cookie.COOKIE_VARIABLE] = digits
 
 
 def running_cluster(name: str | None) -> Path:

@@ -6,10 +6,14 @@ import click
 
 from quaestor_actors.actors.agent_messages import Command
 from quaestor_actors.actors.root_messages import CommandReply, CommandRequest
-from quaestor_actors.cli.asking import ask_root, cluster_option, running_cluster
+from quaestor_actors.cli.asking import ask_root, running_cluster
+from quaestor_actors.cli.options import cluster_option
+from quaestor_actors.cli.running_names import selector_names
 from quaestor_actors.errors import ConflictError
 
-selectors_argument = click.argument("selectors", nargs=-1, required=True, metavar="SELECTOR...")
+selectors_argument = click.argument(
+    "selectors", nargs=-1, required=True, metavar="SELECTOR...", shell_complete=selector_names
+)
 
 
 def _command(command: Command, selectors: tuple[str, ...], name: str | None) -> None:

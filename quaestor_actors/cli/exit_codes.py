@@ -8,13 +8,18 @@ from quaestor_actors.errors import ConfigError, ConflictError, NotRunningError, 
 
 
 class ExitCode(IntEnum):
-    """What a command's end means; documented in the README."""
+    """What a command's end means; docs/cli.md says which verb ends with which."""
 
     OK = 0
     FAILED = 1
     USAGE = 2
+    NOT_HEALTHY = 3
+    """Only of a verb that was asked whether something is healthy."""
     NOT_RUNNING = 4
     CONFLICT = 5
+    """What was asked for contradicts what is, or what it names is not there."""
+    INTERRUPTED = 130
+    """Ctrl+C, as shells have it."""
 
 
 _BY_ERROR: tuple[tuple[type[QuaestorError], ExitCode], ...] = (

@@ -8,18 +8,10 @@ import click
 
 from quaestor_actors.actors.root_messages import StatusReply, StatusRequest
 from quaestor_actors.adapters import runtime_directory
-from quaestor_actors.cli import render
-from quaestor_actors.cli.asking import ask_root, cluster_option, running_cluster
-from quaestor_actors.cli.render import Shown
-
-output_option = click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Form of the output.",
-)
+from quaestor_actors.cli.asking import ask_root, running_cluster
+from quaestor_actors.cli.options import cluster_option
+from quaestor_actors.cli.output import Output, output_options
+from quaestor_actors.cli.render import Shown, status_listing
 
 
 def fetch_tree(name: str | None) -> Shown:
@@ -35,23 +27,23 @@ def fetch_tree(name: str | None) -> Shown:
 
 @click.command(short_help="Show the members of a running cluster.")
 @cluster_option
-@output_option
-def status(name: str | None, output: str) -> None:
+@output_options
+def status(name: str | None, output: Output) -> None:
     """Show the members of a running cluster: state, since when, and why.
 
     Example: quaestor status -o json
     """
-    shown = fetch_tree(name)
-    click.echo(render.tree_json(shown) if output == "json" else render.status_text(shown))
+    output.show(lambda: status_listing(fetch_tree(name)))
 
 
 @click.command(short_help="Show the actors and members of a running cluster.")
 @cluster_option
-@output_option
-def tree(name: str | None, output: str) -> None:
+@output_options
+def tree(name: str | None, output: Output) -> None:
     """Show the actors of a running cluster and the members below their agents.
 
     Example: quaestor tree
     """
-    shown = fetch_tree(name)
-    click.echo(render.tree_json(shown) if output == "json" else render.tree_text(shown))
+    from quaestor_actors.cli.render_tree import tree_listing  # noqa: PLC0415 - only this verb needs it
+
+    output.show(lambda: tree_listing(fetch_tree(name)))

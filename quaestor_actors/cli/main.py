@@ -5,12 +5,17 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from io import TextIOWrapper
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from quaestor_actors.cli.exit_codes import ExitCode, exit_code
+from quaestor_actors.cli.help import example_last
 from quaestor_actors.errors import QuaestorError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 COMMANDS = {
     "cluster": ("quaestor_actors.cli.launch", "cluster", "Run a cluster in the foreground until Ctrl+C."),
@@ -32,6 +37,17 @@ COMMANDS = {
     "status": ("quaestor_actors.cli.inspect", "status", "Show the members of a running cluster."),
     "tree": ("quaestor_actors.cli.inspect", "tree", "Show the actors and members of a running cluster."),
     "registry": ("quaestor_actors.cli.registry", "registry", "Show what is registered, follow it, remove an entry."),
+    "discover": ("quaestor_actors.cli.discover", "discover", "Ask the balancer where a service is."),
+    "health": ("quaestor_actors.cli.health", "health", "Ask a server whether it serves."),
+    "load": ("quaestor_actors.cli.load", "load", "Ask a server how busy it is."),
+    "chaos": ("quaestor_actors.cli.chaos", "chaos", "Hurt a cluster of its own, and say whether everything held."),
+    "schema": ("quaestor_actors.cli.schema", "schema", "Print the JSON schema of a configuration file, for editors."),
+    "completion": (
+        "quaestor_actors.cli.completion",
+        "completion",
+        "Print the script with which a shell completes commands.",
+    ),
+    "version": ("quaestor_actors.cli.version", "version", "Show the versions of what runs here."),
 }
 
 
@@ -52,7 +68,17 @@ class LazyGroup(click.Group):
             return None
         module, attribute, _ = COMMANDS[name]
         command: click.Command = getattr(importlib.import_module(module), attribute)
-        return command
+        return example_last(command)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the verbs, without importing them, and the options."""
+        # Only a shell that completes pays for it.
+        from click.shell_completion import CompletionItem  # noqa: PLC0415
+
+        verbs = [
+            CompletionItem(name, help=text) for name, (_, _, text) in COMMANDS.items() if name.startswith(incomplete)
+        ]
+        return [*verbs, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
         """List the verbs without importing them."""
@@ -87,6 +113,9 @@ def _run(command: Callable[..., Any], arguments: Sequence[str]) -> None:
         here = f"{sys.platform}, Python {sys.version_info[0]}.{sys.version_info[1]}"
         click.echo(f"quaestor: needs Linux and Python 3.11 to 3.13, and this is {here}; nothing was started", err=True)
         sys.exit(ExitCode.FAILED)
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A terminal that lacks a character of some name shows its number, as Python does for standard error.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         sys.exit(command(list(arguments), prog_name="quaestor", standalone_mode=False) or ExitCode.OK)
     except QuaestorError as error:
@@ -98,7 +127,7 @@ def _run(command: Callable[..., Any], arguments: Sequence[str]) -> None:
         error.show()
         sys.exit(ExitCode.USAGE)
     except (click.Abort, KeyboardInterrupt):
-        sys.exit(128 + 2)
+        sys.exit(ExitCode.INTERRUPTED)
 
 
 def main() -> None:

@@ -13,8 +13,11 @@ from typing import Any, NoReturn
 import click
 
 from quaestor_actors.cli import registry_rendering as rendering
-from quaestor_actors.cli.asking import cluster_option, running_cluster
-from quaestor_actors.cli.inspect import output_option
+from quaestor_actors.cli.asking import running_cluster
+from quaestor_actors.cli.forms import Form
+from quaestor_actors.cli.listing import Listing
+from quaestor_actors.cli.options import cluster_option
+from quaestor_actors.cli.output import FormType, Output, output_options
 from quaestor_actors.cli.reading import Reader, Reading, read_cluster, read_load_balancer
 from quaestor_actors.cli.registry_cluster import ask_contents, ask_standing
 from quaestor_actors.cli.registry_entries import Change, Contents
@@ -22,6 +25,7 @@ from quaestor_actors.cli.registry_removal import Target, find, remove, target_of
 from quaestor_actors.cli.registry_store import first_answer, read_contents, read_snapshot
 from quaestor_actors.cli.registry_watch import StoreWatch, watch_cluster
 from quaestor_actors.cli.render import IN_MEMORY, registry_lines
+from quaestor_actors.cli.table import printable
 from quaestor_actors.core import location_key
 from quaestor_actors.core.location import Location
 from quaestor_actors.core.spec import StoreSpec
@@ -91,8 +95,8 @@ def registry() -> None:
 @registry.command("list", short_help="Show what is registered.")
 @store_option
 @cluster_option
-@output_option
-def list_(config_directory: Path | None, name: str | None, output: str) -> None:
+@output_options
+def list_(config_directory: Path | None, name: str | None, output: Output) -> None:
     """Show what is registered, by whom, and how much of its lease is left.
 
     An entry vanishes when its lease ends, which happens soon after the end of whoever registered it. One that the
@@ -101,18 +105,13 @@ def list_(config_directory: Path | None, name: str | None, output: str) -> None:
     Example: quaestor registry list -c conf -o json
     """
     place = find_place(config_directory, name)
-    contents = ask_contents(place) if isinstance(place, Path) else asyncio.run(_contents_of(place))
-    if output == "json":
-        click.echo(rendering.contents_json(contents))
-        return
-    if contents.entries:
-        click.echo(rendering.contents_text(contents))
-    else:
-        click.echo(f"{contents.source}: nothing is registered", err=True)
-    if contents.strangers:
-        click.echo(rendering.strangers_text(contents.strangers), err=True)
+    output.show(lambda: _listing_of(place))
+
+
+def _listing_of(place: Place) -> Listing[rendering.Registered]:
     if isinstance(place, Path):
-        _tell_standing(place)
+        return rendering.contents_listing(ask_contents(place), notes=_standing_notes(place))
+    return rendering.contents_listing(asyncio.run(_contents_of(place)))
 
 
 async def _contents_of(specs: tuple[StoreSpec, ...]) -> Contents:
@@ -120,23 +119,29 @@ async def _contents_of(specs: tuple[StoreSpec, ...]) -> Contents:
         return contents
 
 
-def _tell_standing(directory: Path) -> None:
+def _standing_notes(directory: Path) -> tuple[str, ...]:
     standing = ask_standing(directory)
     if standing is None or standing.store == IN_MEMORY:
-        return
-    for line in registry_lines(standing, time.time()):
-        click.echo(line, err=True)
-    click.echo(
+        return ()
+    return (
+        *registry_lines(standing, time.time()),
         f"this is what the balancers here are told; `-c DIR` asks {standing.store} itself, with owners and leases",
-        err=True,
     )
 
 
 @registry.command(short_help="Show what is registered, and every change.")
 @store_option
 @cluster_option
-@output_option
-def watch(config_directory: Path | None, name: str | None, output: str) -> None:
+@click.option(
+    "-o",
+    "--output",
+    "form",
+    type=FormType(Form.TABLE, Form.JSON),
+    default=Form.TABLE.value,
+    show_default=True,
+    help="Lines for people, or lines of JSON.",
+)
+def watch(config_directory: Path | None, name: str | None, form: Form) -> None:
     """Show what is registered, and then a line for every change, until Ctrl+C.
 
     + is there now, - is gone, ~ is registered by somebody else. It goes on after an outage, with what has changed
@@ -145,7 +150,7 @@ def watch(config_directory: Path | None, name: str | None, output: str) -> None:
     Example: quaestor registry watch -c conf
     """
     place = find_place(config_directory, name)
-    line = rendering.change_json if output == "json" else rendering.change_text
+    line = rendering.change_json if form is Form.JSON else rendering.change_text
 
     def show(changes: Sequence[Change]) -> None:
         for change in changes:
@@ -193,7 +198,7 @@ def remove_(
     if isinstance(place, Path):
         raise ConflictError(_why_not(place))
     key = asyncio.run(_remove_from(place, target, is_forced=force))
-    click.echo(f"removed {rendering.printable(key)}")
+    click.echo(f"removed {printable(key)}")
 
 
 async def _remove_from(specs: tuple[StoreSpec, ...], target: Target, *, is_forced: bool) -> str:

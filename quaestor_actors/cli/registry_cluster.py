@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
 
 from quaestor_actors.actors.root_messages import RegistryReply, RegistryRequest, StatusReply, StatusRequest
 from quaestor_actors.actors.view import RegistryView
 from quaestor_actors.cli.asking import ask_root
 from quaestor_actors.cli.registry_entries import Contents, in_order, of_view
-from quaestor_actors.system.cookie import COOKIE_VARIABLE
-
-Reply = TypeVar("Reply")
 
 
 def ask_contents(directory: Path) -> Contents:
@@ -22,7 +16,7 @@ def ask_contents(directory: Path) -> Contents:
     Raises:
         NotRunningError: it has ended, or does not answer.
     """
-    reply = _ask(directory, lambda request_id: RegistryRequest(request_id=request_id), RegistryReply)
+    reply = ask_root(directory, lambda request_id: RegistryRequest(request_id=request_id), RegistryReply)
     return Contents(
         source=f"cluster {directory.name}",
         entries=in_order(of_view(view) for view in reply.registrations),
@@ -36,14 +30,4 @@ def ask_standing(directory: Path) -> RegistryView | None:
     Raises:
         NotRunningError: it has ended, or does not answer.
     """
-    return _ask(directory, lambda request_id: StatusRequest(request_id=request_id), StatusReply).tree.registry
-
-
-def _ask(directory: Path, request: Callable[[str], Any], reply_type: type[Reply]) -> Reply:
-    # A cookie in the environment is removed when it is read; here it is needed more than once.
-    cookie = os.environ.get(COOKIE_VARIABLE)
-    try:
-        return ask_root(directory, request, reply_type)
-    finally:
-        if cookie is not None:
-            os.environ[COOKIE_VARIABLE] = cookie
+    return ask_root(directory, lambda request_id: StatusRequest(request_id=request_id), StatusReply).tree.registry

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from quaestor_actors.cli.registry_entries import UNKNOWN, owner_of
-from quaestor_actors.cli.registry_rendering import location_text, printable
+from quaestor_actors.cli.registry_rendering import location_text
 from quaestor_actors.cli.registry_store import read_owners
+from quaestor_actors.cli.table import printable
 from quaestor_actors.core import location_key
 from quaestor_actors.core.location import Location
 from quaestor_actors.core.store import (

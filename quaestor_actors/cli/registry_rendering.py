@@ -1,42 +1,67 @@
-"""From registered locations to text and JSON: pure functions, data in, text out.
-
-Anybody who may write to the store chooses what is printed here, so nothing of it reaches a terminal as a command.
-"""
+"""From registered locations to lists, text and JSON: pure functions, data in, text out."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from quaestor_actors.cli.listing import SCHEMA_VERSION, Column, Listing, Tier
 from quaestor_actors.cli.registry_entries import Change, ChangeKind, Contents, Entry, LeaseLeft
-from quaestor_actors.cli.render import SCHEMA_VERSION, table
+from quaestor_actors.cli.table import printable
 from quaestor_actors.core.location import Location
 
 _SIGNS = {ChangeKind.ADDED: "+", ChangeKind.REMOVED: "-", ChangeKind.CHANGED: "~"}
 
 
-def contents_text(contents: Contents) -> str:
-    """Return the table of entries; columns in which nobody would find anything are left out."""
-    entries = contents.entries
-    has_scopes = any(entry.location.scope for entry in entries)
-    has_tls = any(entry.location.use_tls for entry in entries)
-    has_leases = contents.has_leases or any(entry.lease for entry in entries)
-    header = ["SERVICE", "ADDRESS", *(["TLS"] * has_tls), *(["SCOPE"] * has_scopes), "OWNER", *(["LEASE"] * has_leases)]
-    rows = []
-    for entry in entries:
-        location = entry.location
-        row = [location.service_name, location.address]
-        if has_tls:
-            row.append("yes" if location.use_tls else "no")
-        if has_scopes:
-            row.append(location.scope or "-")
-        row.append(entry.owner if entry.record is None else f"{entry.owner}, pid {entry.record.pid}")
-        if has_leases:
-            row.append(_lease_text(entry.lease, is_known=contents.has_leases))
-        rows.append([printable(cell) for cell in row])
-    return table(header, rows)
+def contents_listing(contents: Contents, *, notes: tuple[str, ...] = ()) -> Listing[Registered]:
+    """Return the entries; `notes` are added to what there is to say about them."""
+    said = [] if contents.entries else [f"{printable(contents.source)}: nothing is registered"]
+    if contents.strangers:
+        said.append(strangers_text(contents.strangers))
+    return Listing(
+        columns=_COLUMNS,
+        rows=[Registered(entry=entry, has_known_lease=contents.has_leases) for entry in contents.entries],
+        document=_document(contents),
+        notes=(*said, *notes),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """A row of the list."""
+
+    entry: Entry
+    has_known_lease: bool
+    """Whether an entry without a lease has none; else nobody knows."""
+
+
+_COLUMNS: tuple[Column[Registered], ...] = (
+    Column(title="SERVICE", text=lambda one: one.entry.location.service_name),
+    Column(title="ADDRESS", text=lambda one: one.entry.location.address),
+    Column(
+        title="TLS",
+        text=lambda one: "yes" if one.entry.location.use_tls else "no",
+        tier=Tier.CONDENSED,
+        is_telling=lambda one: one.entry.location.use_tls,
+    ),
+    Column(
+        title="SCOPE",
+        text=lambda one: one.entry.location.scope or "-",
+        exact=lambda one: one.entry.location.scope,
+        tier=Tier.CONDENSED,
+        is_telling=lambda one: bool(one.entry.location.scope),
+    ),
+    Column(title="OWNER", text=lambda one: _owner_text(one.entry), takes_rest=True),
+    Column(
+        title="LEASE",
+        text=lambda one: _lease_text(one.entry.lease, is_known=one.has_known_lease),
+        tier=Tier.CONDENSED,
+        is_telling=lambda one: one.has_known_lease or one.entry.lease is not None,
+    ),
+    Column(title="KEY", text=lambda one: one.entry.key, tier=Tier.WIDE),
+)
 
 
 def strangers_text(strangers: tuple[str, ...]) -> str:
@@ -45,16 +70,14 @@ def strangers_text(strangers: tuple[str, ...]) -> str:
     return f"{number}, e.g. {printable(strangers[0])}"
 
 
-def contents_json(contents: Contents) -> str:
-    """Return everything as one JSON document; fields are only ever added within a version."""
-    document = {
-        "version": SCHEMA_VERSION,
+def _document(contents: Contents) -> dict[str, Any]:
+    return {
+        "schemaVersion": SCHEMA_VERSION,
         "source": contents.source,
         "has_leases": contents.has_leases,
         "registrations": [{**_entry_fields(entry), "lease": _lease_fields(entry.lease)} for entry in contents.entries],
         "strangers": list(contents.strangers),
     }
-    return json.dumps(document, indent=2)
 
 
 def change_text(change: Change, at: datetime) -> str:
@@ -68,7 +91,7 @@ def change_json(change: Change, at: datetime) -> str:
     """Return one line of JSON for a change."""
     time = at.isoformat(timespec="milliseconds")
     return json.dumps(
-        {"version": SCHEMA_VERSION, "time": time, "change": change.kind.value, **_entry_fields(change.entry)}
+        {"schemaVersion": SCHEMA_VERSION, "time": time, "change": change.kind.value, **_entry_fields(change.entry)}
     )
 
 
@@ -79,11 +102,8 @@ def location_text(location: Location) -> str:
     return printable(text)
 
 
-def printable(text: str) -> str:
-    """Return a text with escapes in place of what would not be seen, or would command a terminal."""
-    if text.isprintable():
-        return text
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)
+def _owner_text(entry: Entry) -> str:
+    return entry.owner if entry.record is None else f"{entry.owner}, pid {entry.record.pid}"
 
 
 def _lease_text(lease: LeaseLeft | None, *, is_known: bool) -> str:

@@ -18,6 +18,7 @@ from quaestor_actors.cli.registry_entries import (
     of_stored,
 )
 from quaestor_actors.cli.registry_store import Snapshot, read_owners, read_snapshot
+from quaestor_actors.cli.watching import Outage, Say
 from quaestor_actors.core import location_key
 from quaestor_actors.core.owner_record import Owner
 from quaestor_actors.core.store import (
@@ -35,29 +36,6 @@ RETRY_S = 0.5
 POLL_S = 0.5
 
 Show = Callable[[Sequence[Change]], None]
-Say = Callable[[str], None]
-
-
-class Outage:
-    """Says once that whoever is asked is away, and once that it is back."""
-
-    def __init__(self, who: Callable[[], str], say: Say) -> None:
-        """Speak of whoever is asked at that time."""
-        self._who = who
-        self._say = say
-        self._is_on = False
-
-    def begins(self, reason: str) -> None:
-        """Say that it does not answer, if that is news."""
-        if not self._is_on:
-            self._is_on = True
-            self._say(f"{reason}; waiting until it answers again")
-
-    def is_over(self) -> None:
-        """Say that it answers, if that is news."""
-        if self._is_on:
-            self._is_on = False
-            self._say(f"{self._who()} answers again")
 
 
 class StoreWatch:

@@ -1,16 +1,17 @@
-"""From what the tree shows to text and JSON: pure functions, data in, text out."""
+"""The members of a cluster as a list: pure functions, what the tree shows in, a list out."""
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from quaestor_actors.actors.view import ActorView, AgentView, MemberView, RegistryView, TreeView
+from quaestor_actors.actors.view import AgentView, MemberView, RegistryView, TreeView
+from quaestor_actors.cli.listing import SCHEMA_VERSION, Column, Listing, Tier, colour_of_state
+from quaestor_actors.cli.table import aligned
 
-SCHEMA_VERSION = 1
 SECONDS_PER_MINUTE = 60
 SECONDS_PER_HOUR = 3600
 SECONDS_PER_DAY = 86400
@@ -24,6 +25,9 @@ _WITHOUT_STORE = {
     "degraded": "; balancers answer from what they knew last",
 }
 """What a registry that does not follow its store means for clients."""
+
+NOTHING = "-"
+"""In place of a value that there is not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,12 +55,7 @@ def age(seconds: float) -> str:
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return left-aligned columns, two spaces apart; the last column is as long as it is."""
-    lines = [tuple(header), *(tuple(row) for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(header) - 1)]
-    return "\n".join(
-        "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[-1]]).rstrip()
-        for line in lines
-    )
+    return "\n".join(aligned(header, list(rows)))
 
 
 def words(state: str) -> str:
@@ -64,20 +63,66 @@ def words(state: str) -> str:
     return state.replace("_", " ")
 
 
-def status_text(shown: Shown) -> str:
-    """Return the summary line and the table of members."""
-    tree, now = shown.tree, shown.now
-    serving = sum(member.state == "serving" for member in tree.members)
+def number(value: int | None) -> str:
+    """Return a number that may be missing."""
+    return NOTHING if value is None else str(value)
+
+
+def moment(seconds: float) -> str:
+    """Return a time since the epoch as ISO 8601."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+def status_listing(shown: Shown) -> Listing[MemberView]:
+    """Return the summary and the members."""
+    return Listing(
+        columns=_member_columns(shown.now),
+        rows=members_in_order(shown.tree),
+        document=cluster_document(shown),
+        head=_head(shown),
+    )
+
+
+def members_in_order(tree: TreeView) -> list[MemberView]:
+    """Return the members by agent and number."""
+    return sorted(tree.members, key=_natural)
+
+
+def _member_columns(now: float) -> tuple[Column[MemberView], ...]:
+    return (
+        Column(title="MEMBER", text=lambda one: one.member),
+        Column(
+            title="STATE",
+            text=lambda one: words(one.state),
+            exact=lambda one: one.state,
+            colour=lambda one: colour_of_state(one.state),
+        ),
+        Column(
+            title="SINCE",
+            text=lambda one: age(now - one.since),
+            exact=lambda one: moment(one.since),
+            tier=Tier.CONDENSED,
+        ),
+        Column(title="PID", text=lambda one: number(one.pid), tier=Tier.FULL),
+        Column(title="HOST", text=lambda one: one.host, tier=Tier.WIDE),
+        Column(title="PORT", text=lambda one: number(one.port), tier=Tier.FULL),
+        Column(title="RESTARTS", text=lambda one: str(one.restarts), tier=Tier.CONDENSED),
+        Column(title="INCARNATION", text=lambda one: str(one.incarnation), tier=Tier.WIDE),
+        Column(title="WHY", text=lambda one: one.reason, takes_rest=True),
+    )
+
+
+def _head(shown: Shown) -> tuple[str, ...]:
+    tree = shown.tree
+    states = Counter(member.state for member in tree.members)
+    serving = states.pop("serving", 0)
+    others = "".join(f", {count} {words(state)}" for state, count in sorted(states.items()))
     balancer = f", balancer on {tree.balancer_address}" if tree.balancer_address else ""
     registry = _registry_summary(tree.registry)
-    head = f"cluster {tree.cluster}: {serving}/{len(tree.members)} members serving{balancer}{registry}"
+    lines = [f"cluster {tree.cluster}: {serving}/{len(tree.members)} members serving{others}{balancer}{registry}"]
     if shown.launcher_pid is None:
-        head += "\nits launcher was killed; everything runs on, and `quaestor cluster` takes over"
-    head = "\n".join([head, *registry_lines(tree.registry, now), *agent_lines(tree.agents)])
-    if not tree.members:
-        return head
-    rows = (_member_row(member, now) for member in sorted(tree.members, key=_natural))
-    return f"{head}\n\n{table(('MEMBER', 'STATE', 'SINCE', 'PID', 'PORT', 'RESTARTS', 'WHY'), rows)}"
+        lines.append("its launcher was killed; everything runs on, and `quaestor cluster` takes over")
+    return (*lines, *registry_lines(tree.registry, shown.now), *agent_lines(tree.agents))
 
 
 def registry_lines(registry: RegistryView | None, now: float) -> list[str]:
@@ -107,78 +152,25 @@ def agent_lines(agents: Iterable[AgentView]) -> list[str]:
 
 
 def _natural(member: MemberView) -> tuple[str, int]:
-    agent, _, number = member.member.rpartition("/")
-    return agent, int(number)
+    agent, _, position = member.member.rpartition("/")
+    return agent, int(position)
 
 
-def _member_row(member: MemberView, now: float) -> tuple[str, ...]:
-    return (
-        member.member,
-        words(member.state),
-        age(now - member.since),
-        "-" if member.pid is None else str(member.pid),
-        "-" if member.port is None else str(member.port),
-        str(member.restarts),
-        member.reason,
-    )
-
-
-def tree_text(shown: Shown) -> str:
-    """Return the tree as it is: launcher, actors below their parents, members below their agents."""
+def cluster_document(shown: Shown) -> dict[str, Any]:
+    """Return everything that the tree shows as plain data; fields are only ever added within a version."""
     tree, now = shown.tree, shown.now
-    launcher = "was killed" if shown.launcher_pid is None else f"pid {shown.launcher_pid}"
-    lines = [f"launcher  {launcher}"]
-    roots = [actor for actor in tree.actors if actor.parent is None]
-    for root in roots:
-        lines.extend(_branch(tree, root, now, "", last=True))
-    return "\n".join(lines)
-
-
-def _branch(tree: TreeView, actor: ActorView, now: float, indent: str, *, last: bool) -> list[str]:
-    joint, below = ("└─ ", "   ") if last else ("├─ ", "│  ")
-    lines = [f"{indent}{joint}{_actor_line(actor, now)}"]
-    actors = [child for child in tree.actors if child.parent == actor.name]
-    agent = actor.name.removeprefix("agent/") if actor.name.startswith("agent/") else None
-    members = [m for m in sorted(tree.members, key=_natural) if m.member.rpartition("/")[0] == agent]
-    count = len(actors) + len(members)
-    for position, child in enumerate(actors, start=1):
-        lines.extend(_branch(tree, child, now, indent + below, last=position == count))
-    for position, member in enumerate(members, start=len(actors) + 1):
-        joint = "└─ " if position == count else "├─ "
-        lines.append(f"{indent}{below}{joint}{_member_line(member, now)}")
-    return lines
-
-
-def _actor_line(actor: ActorView, now: float) -> str:
-    pid = "" if actor.pid is None else f", pid {actor.pid}"
-    restarts = f", {actor.restarts} restarts" if actor.restarts else ""
-    return f"{actor.name}  {words(actor.state)} {age(now - actor.since)}{pid}{restarts}"
-
-
-def _member_line(member: MemberView, now: float) -> str:
-    pid = "" if member.pid is None else f", pid {member.pid}"
-    port = "" if member.port is None else f", port {member.port}"
-    return f"{member.member}  {words(member.state)} {age(now - member.since)}{pid}{port} (process)"
-
-
-def _timestamps(document: dict[str, Any], now: float) -> dict[str, Any]:
-    since = document.pop("since")
-    document["since"] = datetime.fromtimestamp(since, UTC).isoformat(timespec="milliseconds")
-    document["for_s"] = round(max(0.0, now - since), 3)
-    return document
-
-
-def tree_json(shown: Shown) -> str:
-    """Return everything as one JSON document; fields are only ever added within a version."""
-    tree, now = shown.tree, shown.now
-    document = {
-        "version": SCHEMA_VERSION,
+    return {
+        "schemaVersion": SCHEMA_VERSION,
         "cluster": tree.cluster,
         "launcher_pid": shown.launcher_pid,
         "balancer_address": tree.balancer_address,
         "registry": None if tree.registry is None else _timestamps(asdict(tree.registry), now),
-        "members": [_timestamps(asdict(member), now) for member in sorted(tree.members, key=_natural)],
+        "members": [_timestamps(asdict(member), now) for member in members_in_order(tree)],
         "agents": [asdict(agent) for agent in tree.agents],
         "actors": [_timestamps(asdict(actor), now) for actor in tree.actors],
     }
-    return json.dumps(document, indent=2)
+
+
+def _timestamps(document: dict[str, Any], now: float) -> dict[str, Any]:
+    since = document.pop("since")
+    return {**document, "since": moment(since), "for_s": round(max(0.0, now - since), 3)}

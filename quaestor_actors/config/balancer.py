@@ -17,7 +17,7 @@ from quaestor_actors.config.agents import (
 from quaestor_actors.config.certificate import check_authorities, check_certificate
 from quaestor_actors.config.loaded import LoadedCluster
 from quaestor_actors.config.locate import LOAD_BALANCER_FILE
-from quaestor_actors.config.ports import Claim, check_claims, claims_of, on_same_host
+from quaestor_actors.config.ports import Claim, check_claims, claims_of, host_key, on_same_host
 from quaestor_actors.config.report import Place, Report, place_of
 from quaestor_actors.config.schema import LoadBalancerKeys
 from quaestor_actors.config.sections import Section, read_entries, read_section
@@ -153,11 +153,10 @@ def _stores(
 
 def warn_of_strangers(file: BalancerFile | None, managed: Iterable[Claim], report: Report) -> None:
     """Warn of services that the file of a cluster's balancer names and the cluster does not run."""
-    known = list(managed)
+    known = {(own.port, host_key(own.host_name)) for own in managed}
     for worker in () if file is None else file.workers:
-        if any(worker.port == own.port and on_same_host(worker.host_name, own.host_name) for own in known):
-            continue
-        if worker.place is not None:
+        is_known = (worker.port, host_key(worker.host_name)) in known
+        if not is_known and worker.place is not None:
             address = f"{worker.host_name}:{worker.port}"
             report.warn(worker.place, f"{address} is not balanced; the registry holds what the cluster runs")
 
@@ -249,7 +248,7 @@ def load_balancer(directory: Path, *, environ: Mapping[str, str]) -> LoadedClust
     report = Report(file=str(file))
     balancer = read_balancer_file(file, report=report, environ=environ)
     if report.faults or balancer is None:
-        raise ConfigError(tuple(sorted(set(report.faults))))
+        raise ConfigError(report.sorted_faults())
     workers = (agent for agent in balancer.spec.agents if agent.agent_type == WORKER)
     spec = ClusterSpec(
         name=f"loadbalancer-{balancer.spec.port}",

@@ -26,6 +26,9 @@ KeysT = TypeVar("KeysT", bound=Keys)
 
 _OF_OTHERS: Final = stat.S_IROTH | stat.S_IWOTH
 
+_MAX_BYTES: Final = 4 * 1024 * 1024
+"""Twenty times the authorities of a whole system; another file may have been meant, of any size."""
+
 
 def check_certificate(
     section: Section[LoadBalancerKeys], *, folder: Path, report: Report
@@ -116,7 +119,10 @@ def _content(file: str, *, place: Place, report: Report, is_secret: bool = False
         with Path(file).open("rb") as stream:
             if is_secret:
                 _warn_of_mode(file, os.fstat(stream.fileno()).st_mode, place=place, report=report)
-            return stream.read()
+            content = stream.read(_MAX_BYTES + 1)
+        if len(content) <= _MAX_BYTES:
+            return content
+        report.fault(place, f"{file} is larger than {_MAX_BYTES >> 20} MiB; these cannot be certificates or keys")
     except PermissionError:
         report.fault(place, f"{file} cannot be read by this user")
     except OSError as error:

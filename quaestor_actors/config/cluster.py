@@ -93,7 +93,7 @@ def load_cluster(directory: Path, *, environ: Mapping[str, str]) -> LoadedCluste
     report, balancer_report = Report(file=str(file)), Report(file=str(second))
     root = read_document(file, report)
     if root is None:
-        raise ConfigError(tuple(sorted(set(report.faults))))
+        raise ConfigError(report.sorted_faults())
     entries = _top_entries(root, report)
     section = _cluster_section(root, entries.get("clusterConfig"), report)
     authorities = check_authorities(section, section.keys.ca_certificate_file, folder=directory, report=report)
@@ -117,9 +117,9 @@ def load_cluster(directory: Path, *, environ: Mapping[str, str]) -> LoadedCluste
     specs = _specs(agents, etcd, around)
     stores = _stores(etcd, specs, balancer_file, around, balancer_report)
     warn_of_loopback(agents, etcd=etcd, stores=stores, report=report)
-    faults = [*sorted(set(report.faults)), *sorted(set(balancer_report.faults))]
+    faults = (*report.sorted_faults(), *balancer_report.sorted_faults())
     if faults:
-        raise ConfigError(tuple(faults))
+        raise ConfigError(faults)
     return LoadedCluster(
         spec=_cluster_spec(section, specs, balancer, stores),
         files=files,

@@ -33,8 +33,10 @@ def check_dependencies(agents: Iterable[AgentSection], report: Report) -> dict[s
     for agent in agents:
         by_name.setdefault(agent.agent_type.lower(), agent)
     found = {agent.agent_type: _sound(agent, by_name, report) for agent in waiting}
+    # Of two agents of one type, which is a fault of its own, the links are the later one's.
+    owners = {agent.agent_type: agent for agent in waiting}
     for circle in _circles({name: [target for target, _ in targets] for name, targets in found.items()}):
-        link = _link(by_name[circle[0].lower()], circle[1])
+        link = _link(owners[circle[0]], circle[1])
         report.fault(link.key, f"{_arrows(circle)} wait for each other; remove one of these links")
     return found
 

@@ -62,5 +62,9 @@ def on_this_machine(one: str, other: str) -> bool:
 
 def on_same_host(one: str, other: str) -> bool:
     """Tell whether two names of hosts anywhere are the same, as far as their text says."""
-    loopback = {"localhost", "127.0.0.1"}
-    return one.lower() == other.lower() or {one.lower(), other.lower()} <= loopback
+    return host_key(one) == host_key(other)
+
+
+def host_key(name: str) -> str:
+    """Return what two names of the same host have in common, as far as their text says."""
+    return "127.0.0.1" if name.lower() == "localhost" else name.lower()

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from quaestor_actors.errors import ConfigFault
+from quaestor_actors.errors import ConfigError, ConfigFault
 
 if TYPE_CHECKING:
     import yaml
+
+
+MAX_FAULTS: Final = 100
+"""In a file with more the reason is another than so many slips, and to find and read them all takes too long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +49,22 @@ class Report:
     """Paths that unknown keys probably meant: what is there is unknown, and not missing."""
 
     def fault(self, place: Place, message: str) -> None:
-        """Add something that makes the file unusable."""
+        """Add something that makes the file unusable.
+
+        Raises:
+            ConfigError: with what was found so far, which is enough.
+        """
+        if len(self.faults) == MAX_FAULTS:
+            more = ConfigFault(file=self.file, line=0, column=0, path="", message=f"more than {MAX_FAULTS} faults")
+            raise ConfigError((more, *self.sorted_faults()))
         text = one_line(message)
         self.faults.append(
             ConfigFault(file=self.file, line=place.line, column=place.column, path=place.path, message=text)
         )
+
+    def sorted_faults(self) -> tuple[ConfigFault, ...]:
+        """Return the faults in file order, each once."""
+        return tuple(sorted(set(self.faults)))
 
     def warn(self, place: Place, message: str) -> None:
         """Add something that is allowed and may surprise."""

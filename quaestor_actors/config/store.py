@@ -9,7 +9,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from quaestor_actors.config.ports import on_same_host
+from quaestor_actors.config.ports import host_key, on_same_host
 from quaestor_actors.core.location import ClientTls, join_address
 from quaestor_actors.core.spec import KEY_VALUE_STORE, STORE_PASSWORD_VARIABLE, STORE_USER_VARIABLE, StoreSpec
 
@@ -29,6 +29,9 @@ OF_MEMBERS: Final = frozenset({"peerPort", "dataDirectory"})
 """Keys of a KeyValueStore agent alone that are about the etcd that is started."""
 
 _OF_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+
+_MAX_PASSWORD_BYTES: Final = 4096
+"""How much of a file is looked at; some other file may have been meant, of any size."""
 
 Addresses = tuple[tuple[str, int], ...]
 
@@ -75,11 +78,10 @@ def external_addresses(agent: AgentSection) -> Addresses:
 
 def distinct(addresses: Iterable[tuple[str, int]]) -> Addresses:
     """Return addresses without those that are there already, as far as their text says."""
-    kept: list[tuple[str, int]] = []
+    kept: dict[tuple[str, int], tuple[str, int]] = {}
     for host, port in addresses:
-        if not is_among((host, port), kept):
-            kept.append((host, port))
-    return tuple(kept)
+        kept.setdefault((host_key(host), port), (host, port))
+    return tuple(kept.values())
 
 
 def is_among(address: tuple[str, int], others: Iterable[tuple[str, int]]) -> bool:
@@ -147,7 +149,7 @@ def _check_secret(path: str, *, place: Place, report: Report) -> None:
     try:
         with Path(path).open("rb") as stream:
             mode = os.fstat(stream.fileno()).st_mode
-            password = stream.readline().strip()
+            password = stream.readline(_MAX_PASSWORD_BYTES).strip()
     except PermissionError:
         report.fault(place, f"{path} cannot be read by this user")
         return

@@ -23,6 +23,11 @@ MAX_DEPTH: Final = 40
 MAX_EXPANDED_NODES: Final = 50_000
 """How many nodes a document may have once each alias stands for a copy of what it names."""
 
+_LINE_BREAK: Final = re.compile("\r\n|\r|\n")
+
+_OTHER_LINE_BREAKS: Final = re.compile("[\x85\u2028\u2029]")
+"""Lines end here for YAML 1.1, and so for PyYAML; not for YAML 1.2, and not for editors."""
+
 _STANDARD_TAGS: Final[dict[type[yaml.Node], str]] = {
     yaml.ScalarNode: "tag:yaml.org,2002:str",
     yaml.SequenceNode: "tag:yaml.org,2002:seq",
@@ -50,8 +55,13 @@ class _Loader(yaml.SafeLoader):
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self._depth = 0
+        self._nodes = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self._nodes += 1
+        if self._nodes > MAX_EXPANDED_NODES:
+            problem = f"more than {MAX_EXPANDED_NODES} values; this cannot be a configuration"
+            raise yaml.composer.ComposerError(problem=problem, problem_mark=self.get_mark())
         self._depth += 1
         if self._depth > MAX_DEPTH:
             problem = f"nested deeper than {MAX_DEPTH} levels"
@@ -109,7 +119,8 @@ def _read(file: Path, report: Report) -> bytes | None:
 
 
 def _place_at(before: str) -> Place:
-    return Place(line=before.count("\n") + 1, column=len(before) - (before.rfind("\n") + 1) + 1)
+    lines = _LINE_BREAK.split(before)
+    return Place(line=len(lines), column=len(lines[-1]) + 1)
 
 
 def _decode(raw: bytes, report: Report) -> str | None:
@@ -123,6 +134,11 @@ def _decode(raw: bytes, report: Report) -> str | None:
     if unprintable := yaml.reader.Reader.NON_PRINTABLE.search(text):
         place = _place_at(text[: unprintable.start()])
         report.fault(place, f"character U+{ord(unprintable.group()):04X} is not allowed in YAML")
+        return None
+    if line_break := _OTHER_LINE_BREAKS.search(text):
+        place = _place_at(text[: line_break.start()])
+        code = f"{ord(line_break.group()):04X}"
+        report.fault(place, f'character U+{code} ends a line for some programs only; write "\\u{code}" in quotes')
         return None
     return text
 
@@ -153,7 +169,7 @@ def _marked(mark: _Mark) -> Place:
 
 def _remedy(error: yaml.MarkedYAMLError, text: str, mark: _Mark) -> str:
     problem = error.problem or error.context or "it cannot be understood"
-    lines = text.split("\n")
+    lines = _LINE_BREAK.split(text)
     here = lines[mark.line][mark.column :] if mark.line < len(lines) else ""
     if here.startswith("\t"):
         return "a tab in the indentation; use spaces"

@@ -63,11 +63,21 @@ def settle(
         member = members.get(name)
         if member is None or name not in living:
             newest = candidates[-1]
-            members[name] = _found(member, newest, wanted.get(name, ""), now, rules)
+            if member is None or not _is_left_behind(member, newest):
+                members[name] = _found(member, newest, wanted.get(name, ""), now, rules)
         kept = members[name].process
         strays += [each for each in candidates if each.process != kept]
     group = replace(known, members=MappingProxyType(members), wanted=MappingProxyType(dict(wanted)))
     return Settlement(group=group, strays=tuple(strays))
+
+
+def _is_left_behind(member: Member, found: FoundProcess) -> bool:
+    """Return whether a process only looks like the member: the one of its number is noted, and has ended.
+
+    What a member starts inherits its environment, and may outlive it in a session of its own.
+    """
+    is_noted = member.state not in LIVE or member.process is not None
+    return is_noted and found.incarnation <= member.incarnation
 
 
 def _found(member: Member | None, found: FoundProcess, fingerprint: str, now: float, rules: Rules) -> Member:

@@ -249,7 +249,9 @@ class _Work:
         """Draw all consequences: strategy, intensity, auto shutdown, recycling, and whose turn it is to start."""
         while self._notices:
             notices, self._notices = self._notices, []
-            for notice in notices:
+            # Ends of one moment are told in any order; the first of the specification takes those after it along.
+            order = list(self._members)
+            for notice in sorted(notices, key=lambda each: order.index(each.member_id)):
                 self._heed(notice)
         self._release()
         if self._group.phase is Phase.RUNNING:

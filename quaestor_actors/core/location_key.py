@@ -21,7 +21,7 @@ _PORT = re.compile("[1-9][0-9]{0,4}")
 
 def key_of(location: Location) -> str:
     """Return the key of a location."""
-    scope, service, host = map(_escaped, (location.scope, location.service_name, location.host_name))
+    scope, service, host = map(escaped, (location.scope, location.service_name, location.host_name))
     return f"{PREFIX}{scope}/{service}/{host}/{location.port}/{'https' if location.use_tls else 'http'}"
 
 
@@ -37,18 +37,20 @@ def location_of(key: str) -> Location | None:
     if not _PORT.fullmatch(port) or int(port) > _HIGHEST_PORT:
         return None
     location = Location(
-        scope=_plain(scope),
-        service_name=_plain(service),
-        host_name=_plain(host),
+        scope=plain(scope),
+        service_name=plain(service),
+        host_name=plain(host),
         port=int(port),
         use_tls=scheme == "https",
     )
     return location if key_of(location) == key else None
 
 
-def _escaped(part: str) -> str:
+def escaped(part: str) -> str:
+    """Return a part of a key in which no `/` is left."""
     return part.replace("%", "%25").replace("/", "%2F")
 
 
-def _plain(part: str) -> str:
+def plain(part: str) -> str:
+    """Return what was escaped."""
     return _ESCAPED.sub(lambda found: "/" if found[0] == "%2F" else "%", part)

@@ -10,7 +10,7 @@ made from what is and what should be, never from what was done.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import assert_never
 
@@ -64,7 +64,12 @@ Touched = set[Location] | None
 
 
 def create(
-    *, now: float, fallback: Iterable[Registration] = (), lease: int = NO_LEASE, former: int = NO_LEASE
+    *,
+    now: float,
+    fallback: Iterable[Registration] = (),
+    lease: int = NO_LEASE,
+    former: int = NO_LEASE,
+    carried: Mapping[str, tuple[int, int]] | None = None,
 ) -> Registrar:
     """Return the state at the beginning.
 
@@ -73,9 +78,11 @@ def create(
         fallback: what followers are told as long as the store was never heard.
         lease: a predecessor's, to be gone on with if it is still alive.
         former: a predecessor's, to be replaced by another one.
+        carried: a predecessor's, so that followers are told of the same incarnations.
     """
     return Registrar(
         fallback=tuple(fallback),
+        carried=dict(carried or {}),
         lease=lease,
         former=former,
         mine=frozenset({lease, former} - {NO_LEASE}),

@@ -101,6 +101,8 @@ class Registrar:
     """Of the list or watch that is under way; what belongs to an older one is dropped."""
     must_list: bool = True
     """Whether a watch would not do."""
+    carried: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Of those whose incarnation goes on from before, by key: `create_revision` and incarnation; for a successor."""
     garbage: bool = False
     """Whether people were told of keys that are not those of locations."""
 

@@ -7,7 +7,7 @@ again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from quaestor_actors.core.location import ClientTls, Location, Registration
@@ -56,8 +56,16 @@ def with_listing(state: Registrar, listing: Listing, now: float, rules: Rules) -
     # Any of them may have changed; what needs nothing is sorted out before it is written.
     ours = {key for key, each in stored.items() if each.lease in state.mine}
     dirty = frozenset(state.own) | ours
+    carried = {key: _carried(each) for key, each in stored.items() if each.incarnation != each.create_revision}
     state = replace(
-        state, stored=stored, held=held, revision=listing.revision, is_informed=True, must_list=False, dirty=dirty
+        state,
+        carried=carried,
+        stored=stored,
+        held=held,
+        revision=listing.revision,
+        is_informed=True,
+        must_list=False,
+        dirty=dirty,
     )
     return state, warnings
 
@@ -89,6 +97,7 @@ def with_batch(
                 held[location] = Held(registration=_remote(before, rules), until=now + rules.hold_s)
     state, warnings = _warned(state, garbage)
     dirty = state.dirty | {key_of(location) for location in touched}
+    state = replace(state, carried=_with_carried(state, stored, batch))
     # Not the batch's revision: a watch that catches up may be behind it, and would be resumed too late.
     revision = max((event.mod_revision for event in batch.events), default=0)
     revision = max(state.revision, revision)
@@ -187,7 +196,9 @@ def _remote(stored: Stored, rules: Rules) -> Registration:
 
 def _stored(state: Registrar, entry: KeyValue, location: Location, *, carries_on: bool) -> Stored:
     before, held = state.stored.get(entry.key), state.held.get(location)
-    incarnation = entry.create_revision
+    created, incarnation = state.carried.get(entry.key, (entry.create_revision, entry.create_revision))
+    if created != entry.create_revision:
+        incarnation = entry.create_revision
     if before is not None and (carries_on or before.create_revision == entry.create_revision):
         incarnation = before.incarnation
     elif held is not None:
@@ -199,6 +210,18 @@ def _stored(state: Registrar, entry: KeyValue, location: Location, *, carries_on
         mod_revision=entry.mod_revision,
         lease=entry.lease,
     )
+
+
+def _carried(stored: Stored) -> tuple[int, int]:
+    return stored.create_revision, stored.incarnation
+
+
+def _with_carried(state: Registrar, stored: Mapping[str, Stored], batch: WatchBatch) -> Mapping[str, tuple[int, int]]:
+    changed = {event.key: stored.get(event.key) for event in batch.events}
+    new = {key: _carried(each) for key, each in changed.items() if each and each.incarnation != each.create_revision}
+    if not new and not state.carried.keys() & changed.keys():
+        return state.carried
+    return {key: pair for key, pair in state.carried.items() if key not in changed} | new
 
 
 def _warned(state: Registrar, garbage: list[str]) -> tuple[Registrar, list[Warn]]:

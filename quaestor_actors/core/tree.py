@@ -131,8 +131,15 @@ def _crashed(tree: Tree, event: ChildCrashed, now: float) -> Tree:
     child = _current(tree, event.name, event.incarnation)
     if child is None or child.state in ABSENT:
         return tree
-    state = ActorState.STOPPING if tree.stopping else ActorState.CRASHED
-    return _put(tree, replace(child, state=state, reason=event.reason, since=now, deadline=now + EXIT_DEADLINE_S))
+    was_asked = tree.stopping and child.state is ActorState.STOPPING
+    state = ActorState.STOPPING if was_asked else ActorState.CRASHED
+    failures = 0 if _is_stable(tree, child, now) else child.failures
+    deadline = now + EXIT_DEADLINE_S
+    return _put(tree, replace(child, state=state, reason=event.reason, since=now, deadline=deadline, failures=failures))
+
+
+def _is_stable(tree: Tree, child: Child, now: float) -> bool:
+    return child.state is ActorState.RUNNING and now - child.since >= tree.backoff.stable_s
 
 
 def _stopped(tree: Tree, event: ChildStopped, now: float) -> Tree:
@@ -149,13 +156,18 @@ def _ended(tree: Tree, event: ChildEnded, now: float) -> Step:
         return tree, ()
     if (tree.stopping or child.leaving) and 0 < child.stops < child.spec.stop_tries:
         return _stop_again(tree, child, now)
+    if tree.stopping and child.state is not ActorState.STOPPING and child.stops + 1 < child.spec.stop_tries:
+        # It has not been asked yet, and what it keeps has to stop all the same.
+        tree, created = _create(tree, [replace(child, stops=child.stops + 1)], _what_is_left(child), now)
+        tree, asked = _next_rank(tree, now)
+        return tree, (*created, *asked)
     if tree.stopping:
         ended = replace(child, state=ActorState.STOPPED, pid=None, since=now, deadline=None)
         return _next_rank(_put(tree, ended), now)
     if child.leaving:
         return _forget(tree, child), ()
     if child.replacing:
-        return _create(tree, [child], child.reason, now)
+        return _create(tree, [replace(child, stops=0)], child.reason, now)
     reason = child.reason if child.state is ActorState.CRASHED else "its process ended unexpectedly"
     return _restart(tree, child, reason, now)
 
@@ -169,8 +181,7 @@ def _restart(tree: Tree, child: Child, reason: str, now: float) -> Step:
             f"(limit {tree.intensity.limit}); the last: {child.spec.name}: {reason}"
         )
         return replace(tree, given_up=True), (GiveUp(reason=why),)
-    was_stable = child.state is ActorState.RUNNING and now - child.since >= tree.backoff.stable_s
-    failures = 1 if was_stable else child.failures + 1
+    failures = 1 if _is_stable(tree, child, now) else child.failures + 1
     child = replace(child, failures=failures)
     delay_s = tree.backoff.delay_s(failures)
     if delay_s == 0.0:
@@ -182,11 +193,16 @@ def _restart(tree: Tree, child: Child, reason: str, now: float) -> Step:
 
 def _stop(tree: Tree, now: float, *, force: bool) -> Step:
     if not tree.stopping:
-        absent = {ActorState.PENDING, ActorState.BACKING_OFF}
-        unborn = [
-            replace(c, state=ActorState.STOPPED, deadline=None) for c in tree.children.values() if c.state in absent
-        ]
-        return _next_rank(replace(_put(tree, *unborn), stopping=True, forced=force), now)
+        absent = [c for c in tree.children.values() if c.state in {ActorState.PENDING, ActorState.BACKING_OFF}]
+        unborn = [replace(c, state=ActorState.STOPPED, deadline=None) for c in absent if not _has_left_something(c)]
+        tree = replace(_put(tree, *unborn), stopping=True, forced=force)
+        effects: list[Effect] = []
+        for child in absent:
+            if _has_left_something(child):
+                tree, created = _create(tree, [child], _what_is_left(child), now)
+                effects.extend(created)
+        tree, caused = _next_rank(tree, now)
+        return tree, (*effects, *caused)
     if not force or tree.forced:
         return tree, ()
     asked = [c.spec.name for c in tree.children.values() if c.state is ActorState.STOPPING]
@@ -205,14 +221,24 @@ def _next_rank(tree: Tree, now: float) -> Step:
 
 def _stopping(child: Child, reason: str, now: float) -> Child:
     deadline = now + child.spec.stop_deadline_s
-    return replace(child, state=ActorState.STOPPING, since=now, reason=reason, deadline=deadline, stops=child.stops + 1)
+    # One that is asked again, after having left and come back, is still the same actor.
+    stops = max(child.stops, 1) if child.state is ActorState.STOPPING else child.stops + 1
+    return replace(child, state=ActorState.STOPPING, since=now, reason=reason, deadline=deadline, stops=stops)
 
 
 def _stop_again(tree: Tree, child: Child, now: float) -> Step:
     """Have a new actor stop what the one that ended has left: processes must not outlive the cluster by accident."""
-    tree, created = _create(tree, [child], f"created to stop what is left: {child.reason}", now)
+    tree, created = _create(tree, [child], _what_is_left(child), now)
     tree = _put(tree, _stopping(tree.children[child.spec.name], "cluster stop", now))
     return tree, (*created, AskToStop(name=child.spec.name, force=tree.forced, leaving=child.leaving))
+
+
+def _has_left_something(child: Child) -> bool:
+    return child.state is ActorState.BACKING_OFF and child.spec.stop_tries > 1
+
+
+def _what_is_left(child: Child) -> str:
+    return f"created to stop what is left: {child.reason}"
 
 
 def _forget(tree: Tree, child: Child) -> Tree:
@@ -228,6 +254,9 @@ def _reconfigured(tree: Tree, event: Reconfigured, now: float) -> Step:
         if name in specs:
             back = child.leaving
             tree = _put(tree, replace(child, spec=specs[name], leaving=False, replacing=child.replacing or back))
+        elif _has_left_something(child):
+            tree, caused = _stop_again(tree, replace(child, leaving=True), now)
+            effects.extend(caused)
         elif child.state in ABSENT:
             tree = _forget(tree, child)
         elif not child.leaving:

@@ -36,6 +36,7 @@ from quaestor_actors.system import base, transport
 from quaestor_actors.system.connection import Connection, ReadyFds, format_address
 from quaestor_actors.system.cookie import COOKIE_VARIABLE, load_or_create_cookie
 from quaestor_actors.system.parentage import adopt_orphans
+from quaestor_actors.system.publication import Publication
 from quaestor_actors.system.service_manager import ServiceManager
 from quaestor_actors.system.signals import SignalPipe, reap_orphans
 from quaestor_actors.system.source import Source, SourceWatch
@@ -94,6 +95,7 @@ class Guardian:
         base_directory = runtime_directory.make_private(runtime_directory.base_directory(environ))
         self._directory = runtime_directory.make_private(base_directory / spec.name)
         self._logs = runtime_directory.make_private(runtime_directory.log_directory(environ, spec.name))
+        self._publication = Publication(self._directory, report.said)
         self._stop_at: float | None = None
         self._incarnation = 0
         self._admin: WatchedProcess | None = None
@@ -188,7 +190,7 @@ class Guardian:
             outcome = self._attend(signals, connection, port)
         finally:
             self._connection = None
-            (self._directory / runtime_directory.SYSTEM_NAME).unlink(missing_ok=True)
+            self._publication.withdraw()
             self._end_system(system, orderly=self._stop_at is not None)
             connection.close()
         return outcome
@@ -229,7 +231,8 @@ class Guardian:
                     if not self._watch_root(pid):
                         return Outcome.LOST
                     fds = [signals.fd, self._admin.pidfd, self._root.pidfd]
-                    self._publish(port)
+                    root_address = format_address(self._root_address)
+                    self._publication.publish(SystemRecord(admin_port=port, root_address=root_address))
                     self._service.take(readiness.Heard())
                 case Stopped():
                     return Outcome.STOPPED
@@ -271,11 +274,13 @@ class Guardian:
     # Time
 
     def _patience_s(self) -> float | None:
-        times = [self._stop_at, self._ready_by, self._service.wake_at, self._source.look_at]
+        waiting = [self._stop_at, self._ready_by, self._publication.retry_at]
+        times = [*waiting, self._service.wake_at, self._source.look_at]
         due = min((at for at in times if at is not None), default=None)
         return None if due is None else max(0.0, due - time.monotonic())
 
     def _tick(self, connection: Connection) -> None:
+        self._publication.retry()
         self._service.take(readiness.Woken())
         if self._source.has_changed():
             self._reload(connection, "the configuration changed")
@@ -297,12 +302,6 @@ class Guardian:
         self._spec = spec
         with contextlib.suppress(NotRunningError):
             connection.send(self._root_address, Reload(spec=spec))
-
-    def _publish(self, port: int) -> None:
-        runtime_directory.write_system_record(
-            self._directory,
-            SystemRecord(admin_port=port, root_address=format_address(self._root_address)),
-        )
 
     def _lost(self, ready: tuple[int, ...]) -> str | None:
         if self._admin is not None and self._admin.pidfd in ready:

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-VERSION = b"\x01"
+VERSION = b"\x02"
 NONCE_BYTES = 12
 TAG_BYTES = 16
 SENDER_BYTES = 16
@@ -48,6 +48,9 @@ class Kind(IntEnum):
     """The payload is the tag of the frame that was accepted."""
     NAK = 3
     """The payload is the tag of a frame that was genuine and could not be unpickled."""
+
+
+_KINDS = frozenset(Kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,9 @@ class _Seen:
     def note(self, counter: int) -> bool:
         """Take note of a counter; return whether it is new."""
         if counter > self.highest:
-            self.bits = ((self.bits << (counter - self.highest)) | 1) & ((1 << WINDOW) - 1)
+            # A sender counts what it seals for anybody: to a new receiver it may come with a number in the millions.
+            ahead = min(counter - self.highest, WINDOW)
+            self.bits = ((self.bits << ahead) | 1) & ((1 << WINDOW) - 1)
             self.highest = counter
             return True
         bit = 1 << (self.highest - counter)
@@ -123,6 +128,8 @@ class Sealer:
         except InvalidTag as error:
             raise RejectedFrameError("another cookie, another destination, or altered") from error
         kind, sender, counter, sealed_at = _HEAD.unpack_from(plain)
+        if kind not in _KINDS:
+            raise RejectedFrameError("of a kind that is not known here")
         now = self._clock()
         oldest = max(now - MAX_AGE_S, self._started - CLOCK_SKEW_S)
         if not oldest <= sealed_at <= now + CLOCK_SKEW_S:

@@ -37,6 +37,8 @@ UNFINISHED_PERIOD = timedelta(seconds=5)
 
 COMPLAINT_PERIOD_S = 1.0
 
+_NAME_END = b" "
+
 log = logging.getLogger("transport")
 
 
@@ -156,7 +158,8 @@ class SealedTCPTransport(stock.TCPTransport):  # type: ignore[misc]  # Thespian 
 
     def serializer(self, intent: Any) -> bytes:
         """Return a message as it goes on the wire: pickled, sealed for its destination, framed."""
-        payload = pickle.dumps((self.myAddress, intent.message))
+        # The name in front can be read, and answered to, where the rest is not known.
+        payload = self._name + _NAME_END + pickle.dumps((self.myAddress, intent.message))
         return to_wire(self._sealer.seal(Kind.DATA, payload, _seal_name(intent.targetAddr)))
 
     # Receiving
@@ -197,29 +200,35 @@ class SealedTCPTransport(stock.TCPTransport):  # type: ignore[misc]  # Thespian 
         return None
 
     def _take(self, connection: Any, frame: bytes, *, has_exclusive_flag: bool) -> ActorAddress | None:
-        """Open, acknowledge and deliver one message; return its sender, or None if it is not to be trusted."""
+        """Open, answer and deliver one message; return its sender, or None if it is not to be trusted."""
         try:
             opened = self._sealer.open(frame, self._name)
+            if opened.kind is not Kind.DATA:
+                raise RejectedFrameError("an acknowledgement where a message must stand")  # noqa: TRY301 - one way out
+            return self._deliver(connection, opened, has_exclusive_flag=has_exclusive_flag)
         except RejectedFrameError as error:
             self._complain(connection, error)
             return None
-        if opened.kind is not Kind.DATA:
-            self._complain(connection, RejectedFrameError("an acknowledgement where a message must stand"))
-            return None
-        return self._deliver(connection, opened, has_exclusive_flag=has_exclusive_flag)
 
     def _deliver(self, connection: Any, opened: Opened, *, has_exclusive_flag: bool) -> ActorAddress:
-        # Only here, behind the seal, is anything unpickled.
-        sender, message = pickle.loads(opened.payload)  # noqa: S301 - sealed with the cookie
-        ack = self._sealer.seal(Kind.ACK, opened.tag, _seal_name(sender))
+        name, _, pickled = opened.payload.partition(_NAME_END)
         try:
-            connection.send(to_wire(ack))
-        except ConnectionError as error:
-            # The sender will send again, and that is then acknowledged as a repetition.
-            log.info("the sender left before its acknowledgement: %s", error)
+            sender, message = _unpickled(pickled)
+        except RejectedFrameError:
+            self._answer(connection, Kind.NAK, opened, name)
+            raise
+        self._answer(connection, Kind.ACK, opened, name)
         if not opened.is_repeated:
             self._processReceivedEnvelope(ReceiveEnvelope(sender, message), has_exclusive_flag=has_exclusive_flag)
         return sender
+
+    def _answer(self, connection: Any, kind: Kind, opened: Opened, name: bytes) -> None:
+        """Tell a sender what became of its message."""
+        try:
+            connection.send(to_wire(self._sealer.seal(kind, opened.tag, name)))
+        except (ConnectionError, BlockingIOError) as error:
+            # It left, or never reads. It will send again, and that is then answered as a repetition.
+            log.info("a sender could not be told what became of its message: %s", error)
 
     def _complain(self, connection: Any, error: Exception) -> None:
         """Log what came from a stranger, at most once a second and without its content."""
@@ -243,12 +252,13 @@ class SealedTCPTransport(stock.TCPTransport):  # type: ignore[misc]  # Thespian 
                 return True
             frame, intent.extraRead = intent.ackbuf.completed()
             opened = self._sealer.open(frame, self._name)
+            if opened.kind is Kind.DATA:
+                self._deliver(intent.socket, opened, has_exclusive_flag=True)
         except (MalformedFrameError, RejectedFrameError) as error:
             self._complain(intent.socket, error)
             intent.extraRead = b""
             return bool(self._finishIntent(intent, SendStatus.Failed))
         if opened.kind is Kind.DATA:
-            self._deliver(intent.socket, opened, has_exclusive_flag=True)
             following, intent.extraRead = intent.extraRead, b""
             intent.ackbuf = FrameBuffer()
             return self._check_XMIT_4_done(intent, following)
@@ -264,6 +274,21 @@ class SealedTCPTransport(stock.TCPTransport):  # type: ignore[misc]  # Thespian 
         except Exception:
             log.exception("a transmission to %s failed", intent.targetAddr)
             return self._finishIntent(intent, SendStatus.Failed)
+
+
+def _unpickled(payload: bytes) -> tuple[ActorAddress, Any]:
+    """Return the sender and the message of a genuine frame; only here, behind the seal, is anything unpickled.
+
+    Raises:
+        RejectedFrameError: this process cannot make the message, as when its sender runs another version.
+    """
+    try:
+        sender, message = pickle.loads(payload)  # noqa: S301 - sealed with the cookie
+    except Exception as error:  # whatever the message's class raises
+        raise RejectedFrameError(f"a message that is not known here ({type(error).__name__})") from error
+    if not isinstance(sender, ActorAddress):
+        raise RejectedFrameError("a message without its sender")
+    return sender, message
 
 
 def _settle_in(settings: Settings, *, is_admin: bool) -> None:

@@ -124,3 +124,9 @@ def test__file__is_private_and_alone(path: Path) -> None:
     file.remove()
     file.remove()
     assert not path.exists()
+
+
+def test__file_that_cannot_be_read__is_as_good_as_none(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path.mkdir()
+    assert StateFile(path).load() == Group()
+    assert f"cannot read {path}: Is a directory" in caplog.text

@@ -9,33 +9,11 @@ from pathlib import Path
 import pytest
 from support.cluster import QUAESTOR, Cluster, make_cluster
 
-VERBS = (
-    "cluster",
-    "load-balancer",
-    "start",
-    "stop",
-    "restart",
-    "plan",
-    "check",
-    "status",
-    "tree",
-    "registry",
-    "install-service",
-)
-
 
 @pytest.fixture
 def quaestor(tmp_path: Path) -> Cluster:
     """Return a configured cluster that is never started, to run commands beside."""
     return make_cluster(tmp_path)
-
-
-def test__help__lists_the_verbs_and_each_shows_an_example(quaestor: Cluster) -> None:
-    overview = quaestor.run("--help")
-    assert overview.returncode == 0
-    for verb in VERBS:
-        assert f"\n  {verb} " in overview.stdout
-        assert f"Example: quaestor {verb}" in quaestor.run(verb, "--help").stdout
 
 
 def test__version__is_told(quaestor: Cluster) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from quaestor_actors.actors.view import RegistrationView
+from quaestor_actors.cli.forms import Form, rendered
 from quaestor_actors.cli.registry_entries import (
     Change,
     ChangeKind,
@@ -21,13 +22,21 @@ from quaestor_actors.cli.registry_entries import (
 from quaestor_actors.cli.registry_rendering import (
     change_json,
     change_text,
-    contents_json,
-    contents_text,
-    printable,
+    contents_listing,
     strangers_text,
 )
+from quaestor_actors.cli.table import printable
 from quaestor_actors.core.location import Location
 from quaestor_actors.core.owner_record import Owner
+
+
+def contents_text(contents: Contents) -> str:
+    return rendered(contents_listing(contents), Form.TABLE)
+
+
+def contents_json(contents: Contents) -> str:
+    return rendered(contents_listing(contents), Form.JSON)
+
 
 AT = datetime(2026, 11, 21, 11, 15, 3, tzinfo=UTC)
 HELLO = Owner(cluster="hello", host="a1", pid=4121)
@@ -96,8 +105,8 @@ def test__order__service_host_and_port_as_a_number() -> None:
 
 def test__json__has_a_version_and_stable_fields() -> None:
     document = json.loads(contents_json(contents(entry("10.0.0.7"), KEPT)))
-    assert set(document) == {"version", "source", "has_leases", "registrations", "strangers"}
-    assert document["version"] == 1
+    assert set(document) == {"schemaVersion", "source", "has_leases", "registrations", "strangers"}
+    assert document["schemaVersion"] == 1
     assert document["registrations"][0]["owner_record"] is None
     assert document["registrations"][0]["lease"] is None
     assert document["registrations"][1] == {
@@ -157,7 +166,7 @@ def test__change__as_a_line_of_json() -> None:
     line = change_json(Change(kind=ChangeKind.REMOVED, entry=KEPT), AT)
     assert "\n" not in line
     document = json.loads(line)
-    assert document["version"] == 1
+    assert document["schemaVersion"] == 1
     assert document["time"] == "2026-11-21T11:15:03.000+00:00"
     assert document["change"] == "removed"
     assert document["key"] == KEPT.key

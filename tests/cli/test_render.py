@@ -4,62 +4,24 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from support.listings import NOW, SHOWN, TROUBLED
 
-from quaestor_actors.actors.view import ActorView, AgentView, MemberView, RegistryView, TreeView
-from quaestor_actors.cli.render import Shown, age, status_text, tree_json, tree_text
-
-NOW = 1_000_000.0
-
-
-def member(number: int, state: str = "serving", **changes: object) -> MemberView:
-    values: dict[str, object] = {
-        "member": f"Worker/{number}",
-        "state": state,
-        "reason": "cluster start",
-        "since": NOW - 9,
-        "pid": 4120 + number,
-        "host": "localhost",
-        "port": 5160 + number,
-        "restarts": 0,
-        "incarnation": 1,
-    }
-    return MemberView(**{**values, **changes})  # type: ignore[arg-type]  # the fields' types are mixed
+from quaestor_actors.actors.view import RegistryView, TreeView
+from quaestor_actors.cli.forms import Form, rendered
+from quaestor_actors.cli.render import Shown, age, status_listing
+from quaestor_actors.cli.render_tree import tree_listing
 
 
-def actor(name: str, parent: str | None, **changes: object) -> ActorView:
-    values: dict[str, object] = {
-        "name": name,
-        "parent": parent,
-        "state": "running",
-        "reason": "",
-        "since": NOW - 3700,
-        "pid": 100,
-        "restarts": 0,
-    }
-    return ActorView(**{**values, **changes})  # type: ignore[arg-type]  # the fields' types are mixed
+def status_text(shown: Shown) -> str:
+    return rendered(status_listing(shown), Form.TABLE)
 
 
-SHOWN = Shown(
-    tree=TreeView(
-        cluster="demo",
-        agents=(AgentView(agent="Worker", phase="running", reason="", waits_for=()),),
-        actors=(
-            actor("root", None),
-            actor("registry", "root"),
-            actor("agent/Worker", "root", restarts=2),
-            actor("agent/Worker/prober", "agent/Worker", state="backing_off", pid=None),
-        ),
-        members=(
-            member(10),
-            member(2, "backing_off", pid=None, port=None, restarts=4, reason="exited with code 1"),
-        ),
-        balancer_address="127.0.0.1:5150",
-    ),
-    launcher_pid=99,
-    now=NOW,
-)
+def status_document(shown: Shown) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(rendered(status_listing(shown), Form.JSON))
+    return document
 
 
 @pytest.mark.parametrize(
@@ -71,7 +33,7 @@ def test__age__as_people_say_it(seconds: float, text: str) -> None:
 
 def test__status__as_text() -> None:
     assert status_text(SHOWN) == (
-        "cluster demo: 1/2 members serving, balancer on 127.0.0.1:5150\n"
+        "cluster demo: 1/2 members serving, 1 backing off, balancer on 127.0.0.1:5150\n"
         "\n"
         "MEMBER     STATE        SINCE  PID   PORT  RESTARTS  WHY\n"
         "Worker/2   backing off  9s     -     -     4         exited with code 1\n"
@@ -96,7 +58,7 @@ def with_registry(state: str, reason: str = "", *, store: str = "etcd at 10.0.0.
     return replace(SHOWN, tree=replace(SHOWN.tree, registry=view))
 
 
-SUMMARY = "cluster demo: 1/2 members serving, balancer on 127.0.0.1:5150"
+SUMMARY = "cluster demo: 1/2 members serving, 1 backing off, balancer on 127.0.0.1:5150"
 
 
 @pytest.mark.parametrize(
@@ -133,8 +95,8 @@ def test__status__a_registry_in_memory_is_not_mentioned() -> None:
 
 
 def test__json__has_the_registry() -> None:
-    assert json.loads(tree_json(SHOWN))["registry"] is None
-    assert json.loads(tree_json(with_registry("degraded", "no answer")))["registry"] == {
+    assert status_document(SHOWN)["registry"] is None
+    assert status_document(with_registry("degraded", "no answer"))["registry"] == {
         "store": "etcd at 10.0.0.7:2379",
         "state": "degraded",
         "reason": "no answer",
@@ -145,8 +107,20 @@ def test__json__has_the_registry() -> None:
     }
 
 
+def test__status__counts_every_state_in_the_summary() -> None:
+    first, second, *_ = status_text(TROUBLED).splitlines()
+    assert first == (
+        "cluster demo: 1/5 members serving, 1 backing off, 1 failed, 1 starting, 1 stopped, balancer on 127.0.0.1:5150"
+    )
+    assert second.startswith("its launcher was killed")
+
+
+def test__tree__of_a_killed_launcher() -> None:
+    assert rendered(tree_listing(TROUBLED), Form.TABLE).startswith("launcher  was killed\n└─ root")
+
+
 def test__tree__as_text() -> None:
-    assert tree_text(SHOWN) == (
+    assert rendered(tree_listing(SHOWN), Form.TABLE) == (
         "launcher  pid 99\n"
         "└─ root  running 1h01m, pid 100\n"
         "   ├─ registry  running 1h01m, pid 100\n"
@@ -158,9 +132,9 @@ def test__tree__as_text() -> None:
 
 
 def test__json__has_a_version_and_stable_fields() -> None:
-    document = json.loads(tree_json(SHOWN))
+    document = status_document(SHOWN)
     assert set(document) == {
-        "version",
+        "schemaVersion",
         "cluster",
         "launcher_pid",
         "balancer_address",
@@ -169,7 +143,7 @@ def test__json__has_a_version_and_stable_fields() -> None:
         "members",
         "actors",
     }
-    assert document["version"] == 1
+    assert document["schemaVersion"] == 1
     assert document["members"][1] == {
         "member": "Worker/10",
         "state": "serving",

@@ -1,137 +1,117 @@
-"""Whatever the files hold: a configuration comes out, or a ConfigError whose every fault has a sentence."""
+"""Whatever structure the files have: a usable configuration comes out, or located faults, and within a second."""
 
 from __future__ import annotations
 
-import socket
-import tempfile
-from collections.abc import Iterator
+import os
 from pathlib import Path
+from random import Random
 
 import pytest
-import yaml
 from hypothesis import given, settings
-from hypothesis import strategies as st
+from support import profiles
+from support.config_fuzz import SEEDS, STEPS, loading, spoilt
+from support.config_fuzz_documents import documents, good_values, written
+from support.config_fuzz_mutations import KEYS
 
-from quaestor_actors.config import CLUSTER_FILE, LOAD_BALANCER_FILE, load_balancer, load_cluster
+from quaestor_actors.config import yaml_document
+from quaestor_actors.config.report import MAX_FAULTS
 from quaestor_actors.config.schema import ClusterKeys, LoadBalancerKeys
 from quaestor_actors.config.schema_agent import AgentKeys
-from quaestor_actors.errors import ConfigError, ConfigFault
 
-SCALARS = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(),
-    st.floats(),
-    st.text(max_size=8),
-    st.sampled_from(["LoadBalancer", "Worker", "KeyValueStore", "Kill", "/bin/sh", ".", "{Port}", "no", "\x00"]),
-    st.sampled_from(
-        ["transient", "rest_for_one", "any_significant", "exec", "SIGSTOP", "15", "root", "022", "unlimited"]
-    ),
+AGENT = b"clusterConfig: {name: a}\nagents: [{agentType: A, executablePath: /bin/sh, %b}]"
+AGENTS = b"clusterConfig: {name: a}\nagents: %b"
+
+
+@pytest.mark.timeout(profiles.examples(300))
+def test__any_structure__is_a_configuration_or_faults() -> None:
+    with loading() as folder:
+
+        @settings(max_examples=profiles.examples(2500))
+        @given(SEEDS, STEPS)
+        def check(seed: int, steps: list[tuple[str, int]]) -> None:
+            folder.check(*spoilt(seed, steps), alone=seed % 4 == 0)
+
+        check()
+        # Neither is nearly everything refused at the first look, nor hardly anything wrong.
+        assert folder.usable * 20 > folder.faults
+        assert folder.faults * 5 > folder.usable
+
+
+def test__every_key__has_a_value_to_be_tried_with() -> None:
+    for kind in (ClusterKeys, LoadBalancerKeys, AgentKeys):
+        assert all(good_values(kind).values()), "the pool of the fuzzer lacks a value for a new key"
+
+
+def test__documents_to_start_from__are_mostly_usable() -> None:
+    with loading() as folder:
+        for seed in range(100):
+            chance = Random(seed)
+            first, second = (written(tree, chance).encode() for tree in documents(chance))
+            folder.check(first, second)
+        assert folder.usable > 25
+    assert len(KEYS) > 50
+
+
+@pytest.mark.parametrize(
+    "agents",
+    [
+        b"[{agentType: A, executablePath: sh}, {agentType: A, executablePath: sh, dependsOn: [A]}]",
+        (
+            b"[{agentType: A, executablePath: sh}, {agentType: A, executablePath: sh, dependsOn: [B]},"
+            b" {agentType: B, executablePath: sh, dependsOn: [A]}]"
+        ),
+    ],
 )
-VALUES = st.recursive(
-    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=2)
+def test__circle_through_the_second_of_two_agents_of_one_type__is_faults(agents: bytes) -> None:
+    with loading() as folder:
+        folder.check(AGENTS % agents, b"")
+        assert folder.faults == 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        AGENTS % (b"[" + b"a," * 4000 + b"]"),
+        AGENTS % (b"[" + b"{a: 1}," * 1500 + b"]"),
+        AGENT % (b"environmentVariables: {" + b"".join(b"a%d: []," % number for number in range(3000)) + b"}"),
+        AGENT % (b"dependsOn: [" + b"".join(b"a%d," % number for number in range(4000)) + b"]"),
+        AGENT % (b"ports: [" + b"5161," * 4000 + b"]"),
+        b"".join(b"a%d: 1\n" % number for number in range(3000)),
+    ],
+    ids=["items", "agents", "variables", "links", "ports", "keys"],
 )
-LIMITS = st.dictionaries(st.sampled_from(["nofile", "NOFILE", "core", "x"]), SCALARS, max_size=3)
-TARGETS = st.sampled_from(["Worker", "worker", "LoadBalancer", "KeyValueStore", "a b", "", "Wrker"])
-DEPENDENCIES = st.lists(TARGETS, max_size=3) | st.dictionaries(
-    TARGETS, st.sampled_from(["started", "SERVING", "completed", "x"]), max_size=3
-)
-PORTS = st.lists(st.integers(-1, 65536), max_size=3)
-HOSTS = st.lists(st.sampled_from(["127.0.0.1", "127.0.0.2", "192.0.2.1", "::1", "somebody", ".", "a:1"]), max_size=4)
+def test__many_faults__are_told_after_a_moment_and_not_all(content: bytes) -> None:
+    with loading() as folder:
+        folder.check(content, b"")
+        assert len(folder.last_faults) == MAX_FAULTS + 1
+        assert folder.last_faults[0].message == f"more than {MAX_FAULTS} faults"
 
 
-@pytest.fixture(autouse=True, scope="module")
-def no_names() -> Iterator[None]:
-    """Let no made-up name of a host leave this machine."""
-
-    def unknown(host: str, *_: object, **__: object) -> object:
-        raise socket.gaierror(socket.EAI_NONAME, f"{host} is nobody")
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket, "getaddrinfo", unknown)
-        yield
+def test__certificate_that_is_some_large_file__is_a_fault_and_is_not_read(tmp_path: Path) -> None:
+    large = tmp_path / "large"
+    large.touch()
+    os.truncate(large, 2**34)
+    with loading() as folder:
+        folder.check(AGENT % f"useTLS: true, caCertificateFile: {large}".encode(), b"")
+        (fault,) = folder.last_faults
+        assert "larger than 4 MiB" in fault.message
 
 
-def mapping_of(names: tuple[str, ...]) -> st.SearchStrategy[object]:
-    """Make mappings that have some of the right keys, in any case, and some others."""
-    keys = st.sampled_from([*names, *(name.upper() for name in names), "other"])
-    return st.dictionaries(keys, VALUES | PORTS | LIMITS | DEPENDENCIES, max_size=6)
+def test__password_file_that_is_some_large_file__is_not_read_to_its_end(tmp_path: Path) -> None:
+    large = tmp_path / "large"
+    large.write_bytes(b"x" * 10)
+    large.chmod(0o600)
+    os.truncate(large, 2**34)
+    with loading() as folder:
+        agent = f"{{agentType: KeyValueStore, processCount: 0, storeUser: a, storePasswordFile: {large}}}"
+        folder.check(AGENTS % f"[{agent}]".encode(), b"")
+        assert folder.usable == 1
 
 
-def agent() -> st.SearchStrategy[object]:
-    """Make agents that are mostly right, so that the rules between keys and between agents are reached."""
-    right = {
-        "executablePath": st.just("/bin/sh"),
-        "dependsOn": DEPENDENCIES,
-        "restart": st.sampled_from(["permanent", "Transient", "temporary", 1]),
-        "intensity": st.integers(0, 200_000),
-        "periodSeconds": st.floats(0, 1e6),
-        "backoffInitialSeconds": st.floats(0, 10),
-        "backoffFactor": st.floats(1, 1001),
-        "backoffMaxSeconds": st.floats(0, 10),
-        "backoffJitter": st.floats(0, 1),
-        "processCount": st.integers(0, 3),
-        "significant": st.booleans(),
-        "autoShutdown": st.sampled_from(["never", "any_significant"]),
-        "probe": st.sampled_from(["grpc", "http", "exec", "none"]),
-        "probeCommand": st.sampled_from(["true", "'", "{Port}", ""]),
-        "rlimits": LIMITS,
-        "user": SCALARS,
-        "workingDirectory": SCALARS,
-        "hosts": HOSTS,
-        "hostName": st.sampled_from(["127.0.0.1", "192.0.2.1", "localhost", "::1", "::"]),
-        "endpoints": st.lists(st.sampled_from(["a:1", "[::1]:2", "a", "http://a:1", ":1", "a:70000"]), max_size=3),
-        "ports": PORTS,
-        "peerPort": st.integers(1, 65535),
-        "storeUser": SCALARS,
-        "storePasswordFile": SCALARS,
-        "dataDirectory": SCALARS,
-        "useTLS": st.booleans(),
-        "commandLineArguments": st.sampled_from(["--cert-file a --key-file=b", "--config-file x", "'", "-"]),
-    }
-    return st.fixed_dictionaries({}, optional=right)
-
-
-AGENTS = st.lists(mapping_of(AgentKeys.names()), max_size=3) | st.dictionaries(
-    st.sampled_from(["Worker", "worker", "LoadBalancer", "KeyValueStore", "a b"]),
-    mapping_of(AgentKeys.names()) | agent() | st.none(),
-    max_size=3,
-)
-CLUSTERS = st.fixed_dictionaries(
-    {"clusterConfig": mapping_of(ClusterKeys.names()) | VALUES, "agents": AGENTS | VALUES},
-    optional={"extra": VALUES},
-)
-BALANCERS = st.fixed_dictionaries(
-    {"loadBalancerConfig": mapping_of(LoadBalancerKeys.names()) | VALUES, "agents": AGENTS | VALUES}
-)
-
-
-def check(cluster: bytes, balancer: bytes) -> None:
-    """Load both ways; any other exception than ConfigError is a fault of ours."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / CLUSTER_FILE).write_bytes(cluster)
-        (folder / LOAD_BALANCER_FILE).write_bytes(balancer)
-        for load in (load_cluster, load_balancer):
-            faults: tuple[ConfigFault, ...] | None = None
-            try:
-                load(folder, environ={"PATH": "/bin"})
-            except ConfigError as error:
-                faults = error.faults
-            assert faults is None or faults
-            for fault in faults or ():
-                assert fault.message
-                assert "\n" not in str(fault)
-                str(fault).encode()
-
-
-@settings(max_examples=250, deadline=None)
-@given(CLUSTERS, BALANCERS)
-def test__any_structure__is_a_configuration_or_faults(cluster: object, balancer: object) -> None:
-    check(yaml.safe_dump(cluster).encode(), yaml.safe_dump(balancer, default_flow_style=True).encode())
-
-
-@settings(max_examples=400, deadline=None)
-@given(st.binary(max_size=80) | st.text("-:[]{}&*!|>'\"%@`#?, \n\tab<0\\uU", max_size=60).map(str.encode))
-def test__any_bytes__are_a_configuration_or_faults(raw: bytes) -> None:
-    check(raw, b"agents: " + raw)
+def test__more_values_than_any_configuration_has__are_refused_before_all_are_read() -> None:
+    with pytest.MonkeyPatch.context() as patch, loading() as folder:
+        patch.setattr(yaml_document, "MAX_EXPANDED_NODES", 500)
+        folder.check(AGENTS % (b"[" + b"a," * 3000 + b"}"), b"")
+        # What is wrong behind that is not seen any more.
+        (fault,) = folder.last_faults
+        assert "more than 500 values" in fault.message

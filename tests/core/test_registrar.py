@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from support.registrar_world import FOLLOW, LEASE, NEVER_S, WRITE, Host, World, at, key_at
+from support.registrar_world import FOLLOW, LEASE, WRITE, Host, World, at, key_at
+from support.simulated_store import NEVER_S
 
 from quaestor_actors.core.registrar import FIRST_RETRY_S, LAST_RETRY_S, REFUSED_RETRY_S
 from quaestor_actors.core.registrar_state import (

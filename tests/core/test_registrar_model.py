@@ -9,7 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from support.profiles import examples
-from support.registrar_world import FOLLOW, NEVER_S, WRITE, Host, Pending, World, at, key_at, performed
+from support.registrar_world import FOLLOW, WRITE, Host, Pending, World, at, key_at, performed
+from support.simulated_store import NEVER_S
 
 from quaestor_actors.core.location import Location
 from quaestor_actors.core.location_key import key_of, location_of

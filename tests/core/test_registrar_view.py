@@ -126,6 +126,27 @@ def test__what_vanishes_right_after_an_outage__is_held_and_stays_the_same_when_i
     assert host.told == {at(1).location: before[at(1).location]}
 
 
+def test__registrar_that_is_replaced__tells_the_same_incarnations_as_its_predecessor(world: World) -> None:
+    host = world.start()
+    world.store.put(key_at(1), key_at(2), lease=world.store.grant())
+    world.settle()
+    before = dict(host.told or {})
+    outage(world, host)
+    world.store.delete(key_at(1), key_at(2))
+    world.store.put(key_at(1), key_at(2), lease=world.store.grant())
+    world.pass_time(LAST_RETRY_S, answering=True)
+    assert host.told == before
+    assert world.start(after=host).told == before
+    world.pass_time(RULES.hold_s, answering=True)
+    world.store.delete(key_at(1))
+    world.store.put(key_at(1))
+    world.settle()
+    assert list(host.state.carried) == [key_at(2)]
+    after = world.start(after=host).told
+    assert after is not None
+    assert [location for location in after if after[location] != before[location]] == [at(1).location]
+
+
 def test__what_a_store_has_lost_with_all_its_data__is_held(world: World) -> None:
     host = world.start()
     world.store.put(key_at(1), key_at(2))

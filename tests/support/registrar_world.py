@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from itertools import count
 from typing import TypeVar, assert_never
+
+from support.simulated_store import SimStore
 
 from quaestor_actors.core import registrar
 from quaestor_actors.core import registrar_state as facts
@@ -16,11 +16,10 @@ from quaestor_actors.core.registrar import FIRST_RETRY_S, REFUSED_RETRY_S
 from quaestor_actors.core.registrar_state import Event, GrantLease, KeepAlive, ListAll, Rules, Watch, Write
 from quaestor_actors.core.registrar_view import told
 from quaestor_actors.core.registrar_writes import REWRITE_S
-from quaestor_actors.core.store import MAX_OPERATIONS, NO_LEASE, Deleted, KeyValue, Listing, WatchBatch
+from quaestor_actors.core.store import MAX_OPERATIONS, NO_LEASE, Listing, WatchBatch
 
 LEASE, FOLLOW, WRITE = "lease", "follow", "write"
 KINDS = {GrantLease: LEASE, KeepAlive: LEASE, ListAll: FOLLOW, Watch: FOLLOW, Write: WRITE}
-NEVER_S = float("inf")
 
 E = TypeVar("E", bound=facts.Effect)
 
@@ -32,72 +31,6 @@ def at(port: int, *, incarnation: int = 1, service: str = "Worker", use_tls: boo
 
 def key_at(port: int) -> str:
     return key_of(at(port).location)
-
-
-class SimStore:
-    """Revisions, leases and history as etcd has them. What it did may be lost (`wipe`) or forgotten (`compact`)."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.revision, self.oldest = 1, 1
-        self.entries: dict[str, KeyValue] = {}
-        self.leases: dict[int, tuple[float, float]] = {}
-        """How long they last, and until when."""
-        self.history: list[WatchBatch] = []
-        self.ended: set[int] = set()
-        self._numbers = count(1001)
-
-    def grant(self, ttl_s: float = NEVER_S) -> int:
-        lease = next(self._numbers)
-        self.leases[lease] = (ttl_s, self.now + ttl_s)
-        return lease
-
-    def keep_alive(self, lease: int) -> bool:
-        if is_there := lease in self.leases:
-            self.leases[lease] = (self.leases[lease][0], self.now + self.leases[lease][0])
-        return is_there
-
-    def revoke(self, *leases: int) -> None:
-        self.ended |= {*leases}
-        for lease in leases:
-            if self.leases.pop(lease, None):
-                self.delete(*self.under(lease))
-
-    def put(self, *keys: str, lease: int = NO_LEASE) -> bool:
-        """Write keys at one revision; False: the lease is no more."""
-        if lease != NO_LEASE and lease not in self.leases:
-            return False
-        revision = self.revision + 1
-        for key in keys:
-            made = self.entries[key].create_revision if key in self.entries else revision
-            entry = KeyValue(key=key, value="Worker", create_revision=made, mod_revision=revision, lease=lease)
-            self.entries[key] = entry
-        self._record([self.entries[key] for key in keys])
-        return True
-
-    def delete(self, *keys: str) -> None:
-        gone = [key for key in keys if self.entries.pop(key, None)]
-        self._record([Deleted(key=key, mod_revision=self.revision + 1) for key in gone])
-
-    def wipe(self) -> None:
-        """Lose everything; lease numbers alone are not used again."""
-        self.revision, self.oldest = 1, 1
-        self.entries, self.leases, self.history = {}, {}, []
-
-    def compact(self) -> None:
-        self.oldest = self.revision
-        self.history = [batch for batch in self.history if batch.revision >= self.oldest]
-
-    def expire(self) -> None:
-        self.revoke(*[lease for lease, (_, ends_at) in self.leases.items() if ends_at <= self.now])
-
-    def under(self, lease: int) -> set[str]:
-        return {key for key, entry in self.entries.items() if entry.lease == lease}
-
-    def _record(self, events: Iterable[KeyValue | Deleted]) -> None:
-        if happened := tuple(events):
-            self.revision += 1
-            self.history.append(WatchBatch(revision=self.revision, events=happened))
 
 
 @dataclass(slots=True)
@@ -119,10 +52,14 @@ class Host:
     fallback: tuple[Registration, ...] = ()
     lease: int = NO_LEASE
     former: int = NO_LEASE
+    after: Host | None = None
+    """Its predecessor."""
 
     def __post_init__(self) -> None:
         now = self.store.now
-        self.state = registrar.create(now=now, fallback=self.fallback, lease=self.lease, former=self.former)
+        carried = self.after.state.carried if self.after else {}
+        leases = {"lease": self.lease, "former": self.former}
+        self.state = registrar.create(now=now, fallback=self.fallback, carried=carried, **leases)
         self.own: dict[Location, Registration] = {}
         self.pending: dict[str, Pending] = {}
         self.stale: list[Pending] = []
@@ -302,9 +239,9 @@ class World:
     store: SimStore = field(default_factory=SimStore)
     hosts: list[Host] = field(default_factory=list)
 
-    def start(self, *own: Registration, lease: int = NO_LEASE) -> Host:
+    def start(self, *own: Registration, lease: int = NO_LEASE, after: Host | None = None) -> Host:
         """Return a registrar that has registered everything and follows the store; that it did so is forgotten."""
-        host = Host(self.store, lease=lease)
+        host = Host(self.store, lease=lease, after=after)
         self.hosts.append(host)
         host.add(*own)
         host.on(facts.OwnComplete())

@@ -1,29 +1,48 @@
-"""Running tests of stores on an asyncio loop, and what they look for in a watch."""
+"""Our stores, and running tests of them on an asyncio loop."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import wraps
-from itertools import count
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ParamSpec
 
+import pytest
 from support.etcd import run_etcd
 
 from quaestor_actors.adapters.event_loop import LoopThread
-from quaestor_actors.adapters.store_etcd import RESPONSE_TIMEOUT_S, EtcdStore
+from quaestor_actors.adapters.store_etcd import PAGE_KEYS, RESPONSE_TIMEOUT_S, EtcdStore
 from quaestor_actors.adapters.store_memory import MemoryStore
 from quaestor_actors.core.spec import StoreSpec
-from quaestor_actors.core.store import Deleted, KeyValue, Store, StoreUnavailableError, WatchBatch
+from quaestor_actors.core.store import Store
+from quaestor_actors.testing.store_harness import (
+    DEADLINE_S,
+    StoreHarness,
+    events_of,
+    next_batch,
+    until_answered,
+    watching,
+)
 
-DEADLINE_S = 20.0
-
-RETRY_S = 0.02
+__all__ = [
+    "DEADLINE_S",
+    "KINDS",
+    "MakeWorld",
+    "OurStore",
+    "World",
+    "events_of",
+    "next_batch",
+    "on_loop",
+    "open_etcd",
+    "run_kind",
+    "until_answered",
+    "watching",
+]
 
 NOBODY: Mapping[str, str] = MappingProxyType({})
 
@@ -64,11 +83,13 @@ class World:
     """A kind of store, as one test sees it."""
 
     open: Callable[[], AbstractAsyncContextManager[Store]]
-    compact: Callable[[Store, int], None]
+    compact: Callable[[Store, int], Awaitable[None]]
     """Cut its history off before a revision."""
-    prefix: str
-    """Of the test's own keys."""
+    shares_data: bool
+    """Whether two of them see the same keys."""
 
+
+MakeWorld = Callable[[], World]
 
 KINDS = {"memory": 0, "etcd": 1, "etcd of three": 3}
 """Each kind of store, and how many etcds it takes."""
@@ -76,17 +97,38 @@ KINDS = {"memory": 0, "etcd": 1, "etcd of three": 3}
 
 @contextmanager
 def run_kind(kind: str, folder: Path) -> Iterator[Callable[[], World]]:
-    """Run what a kind of store takes until the block ends; gives a maker of worlds, each with keys of its own."""
-    numbers = count()
+    """Run what a kind of store takes until the block ends; gives a maker of worlds (those of etcd share their keys)."""
     if KINDS[kind] == 0:
-        yield lambda: World(_open_memory, _compact_memory, f"test{next(numbers)}/")
+        yield lambda: World(_open_memory, _compact_memory, shares_data=False)
         return
     with run_etcd(folder, size=KINDS[kind]) as cluster:
 
-        def compact(_store: Store, revision: int) -> None:
-            cluster.ctl("compact", str(revision))
+        async def compact(_store: Store, revision: int) -> None:
+            await asyncio.to_thread(cluster.ctl, "compact", str(revision))
 
-        yield lambda: World(lambda: open_etcd(cluster.spec()), compact, f"test{next(numbers)}/")
+        yield lambda: World(lambda: open_etcd(cluster.spec()), compact, shares_data=True)
+
+
+class OurStore(StoreHarness):
+    """What the contract has to know of our stores; the module has a fixture `make_world`."""
+
+    shares_data: bool
+    many_keys = PAGE_KEYS + 50
+
+    @pytest.fixture(autouse=True)
+    def _take_world(self, make_world: MakeWorld) -> None:
+        self.world = make_world()
+        self.shares_data = self.world.shares_data
+
+    def open_store(self) -> AbstractAsyncContextManager[Store]:
+        return self.world.open()
+
+    async def compact(self, store: Store, revision: int) -> None:
+        await self.world.compact(store, revision)
+
+    def run_case(self, case: Coroutine[Any, Any, None]) -> None:
+        """Run it as in an actor; nothing may fail on the loop beside it."""
+        on_loop(lambda: case)()
 
 
 @asynccontextmanager
@@ -98,49 +140,6 @@ async def _open_memory() -> AsyncIterator[Store]:
         await store.close()
 
 
-def _compact_memory(store: Store, revision: int) -> None:
+async def _compact_memory(store: Store, revision: int) -> None:
     assert isinstance(store, MemoryStore)
     store.compact(revision)
-
-
-Watch = AsyncGenerator[WatchBatch, None]
-
-
-@asynccontextmanager
-async def watching(store: Store, prefix: str, *, from_revision: int) -> AsyncIterator[tuple[Watch, int]]:
-    """Establish a watch until the block ends, if need be by several tries; gives it and the revision at its begin."""
-    watch: Any = None
-
-    async def establish() -> WatchBatch:
-        nonlocal watch
-        watch = store.watch(prefix, from_revision=from_revision)
-        return await next_batch(watch)
-
-    first = await until_answered(establish)
-    assert first.events == ()
-    async with aclosing(watch):
-        yield watch, first.revision
-
-
-async def next_batch(watch: Watch, timeout_s: float = DEADLINE_S) -> WatchBatch:
-    """Return the next changes."""
-    async with asyncio.timeout(timeout_s):
-        return await anext(watch)
-
-
-async def events_of(watch: Watch, number: int) -> list[KeyValue | Deleted]:
-    """Return so many changes, of any number of batches."""
-    events: list[KeyValue | Deleted] = []
-    while len(events) < number:
-        events.extend((await next_batch(watch)).events)
-    return events
-
-
-async def until_answered(call: Callable[[], Coroutine[Any, Any, Any]], timeout_s: float = DEADLINE_S) -> Any:
-    """Make a call over and over until the store is available, like whoever uses one; return the answer."""
-    async with asyncio.timeout(timeout_s):
-        while True:
-            try:
-                return await call()
-            except StoreUnavailableError:
-                await asyncio.sleep(RETRY_S)

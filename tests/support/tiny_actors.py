@@ -15,6 +15,23 @@ class Echo:
 
 
 @dataclass(frozen=True)
+class Count:
+    """Not answered; the actor remembers each that it gets."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class AskCounts:
+    """Answered with all of them so far."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    numbers: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class AskPids:
     """Answered with the pids of the actor and of its child."""
 
@@ -47,11 +64,16 @@ class Parent(Actor):
         self.child = None
         self.asker = None
         self.fifo = -1
+        self.counts: tuple[int, ...] = ()
 
     def receiveMessage(self, message: Any, sender: ActorAddress) -> ThespianWatch | None:
         match message:
             case Echo():
                 self.send(sender, message)
+            case Count():
+                self.counts = (*self.counts, message.number)
+            case AskCounts():
+                self.send(sender, Counts(self.counts))
             case AskPids():
                 self.asker = sender
                 self.child = self.child or self.createActor(Child)

@@ -1,0 +1,140 @@
+"""The tree of a cluster, drawn and as a list: pure functions, what the tree shows in, a list out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from quaestor_actors.actors.view import ActorView, MemberView, TreeView
+from quaestor_actors.cli.listing import Column, Listing, Piece, Tier, colour_of_state
+from quaestor_actors.cli.render import NOTHING, Shown, age, cluster_document, members_in_order, moment, number, words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One process of the tree, and where in the drawing it is."""
+
+    joints: str
+    kind: str
+    name: str
+    parent: str
+    state: str
+    since: float | None
+    pid: int | None
+    port: int | None
+    restarts: int | None
+    reason: str
+
+
+def tree_listing(shown: Shown) -> Listing[Node]:
+    """Return the tree as it is: launcher, actors below their parents, members below their agents."""
+    nodes = list(_nodes(shown))
+    return Listing(
+        columns=_columns(shown.now),
+        rows=nodes,
+        document=cluster_document(shown),
+        drawing=tuple(_drawn(node, shown.now) for node in nodes),
+    )
+
+
+def _nodes(shown: Shown) -> Iterator[Node]:
+    yield Node(
+        joints="",
+        kind="launcher",
+        name="launcher",
+        parent="",
+        state="killed" if shown.launcher_pid is None else "running",
+        since=None,
+        pid=shown.launcher_pid,
+        port=None,
+        restarts=None,
+        reason="",
+    )
+    for root in (actor for actor in shown.tree.actors if actor.parent is None):
+        yield from _branch(shown.tree, root, "", is_last=True)
+
+
+def _branch(tree: TreeView, actor: ActorView, indent: str, *, is_last: bool) -> Iterator[Node]:
+    joint, below = ("└─ ", "   ") if is_last else ("├─ ", "│  ")
+    yield _actor(actor, indent + joint)
+    actors = [child for child in tree.actors if child.parent == actor.name]
+    agent = actor.name.removeprefix("agent/") if actor.name.startswith("agent/") else None
+    members = [member for member in members_in_order(tree) if member.member.rpartition("/")[0] == agent]
+    count = len(actors) + len(members)
+    for position, child in enumerate(actors, start=1):
+        yield from _branch(tree, child, indent + below, is_last=position == count)
+    for position, member in enumerate(members, start=len(actors) + 1):
+        yield _member(member, indent + below + ("└─ " if position == count else "├─ "), actor.name)
+
+
+def _actor(actor: ActorView, joints: str) -> Node:
+    return Node(
+        joints=joints,
+        kind="actor",
+        name=actor.name,
+        parent=actor.parent or "launcher",
+        state=actor.state,
+        since=actor.since,
+        pid=actor.pid,
+        port=None,
+        restarts=actor.restarts,
+        reason=actor.reason,
+    )
+
+
+def _member(member: MemberView, joints: str, parent: str) -> Node:
+    return Node(
+        joints=joints,
+        kind="member",
+        name=member.member,
+        parent=parent,
+        state=member.state,
+        since=member.since,
+        pid=member.pid,
+        port=member.port,
+        restarts=member.restarts,
+        reason=member.reason,
+    )
+
+
+def _drawn(node: Node, now: float) -> tuple[Piece, ...]:
+    colour = colour_of_state(node.state)
+    pid = "" if node.pid is None else f"pid {node.pid}"
+    if node.since is None:
+        return ("launcher  ", None), (pid or "was killed", None)
+    details = [
+        f" {age(now - node.since)}",
+        pid,
+        "" if node.port is None else f"port {node.port}",
+        # Members' restarts are in the status; an actor's are shown where there were any.
+        f"{node.restarts} restarts" if node.kind == "actor" and node.restarts else "",
+    ]
+    end = " (process)" if node.kind == "member" else ""
+    return (
+        (f"{node.joints}{node.name}  ", None),
+        (words(node.state), colour),
+        (", ".join(filter(None, details)) + end, None),
+    )
+
+
+def _columns(now: float) -> tuple[Column[Node], ...]:
+    return (
+        Column(title="NAME", text=lambda one: one.joints + one.name, exact=lambda one: one.name),
+        Column(title="KIND", text=lambda one: one.kind),
+        Column(title="PARENT", text=lambda one: one.parent or NOTHING, tier=Tier.WIDE),
+        Column(
+            title="STATE",
+            text=lambda one: words(one.state),
+            exact=lambda one: one.state,
+            colour=lambda one: colour_of_state(one.state),
+        ),
+        Column(
+            title="SINCE",
+            text=lambda one: NOTHING if one.since is None else age(now - one.since),
+            exact=lambda one: NOTHING if one.since is None else moment(one.since),
+        ),
+        Column(title="PID", text=lambda one: number(one.pid)),
+        Column(title="PORT", text=lambda one: number(one.port)),
+        Column(title="RESTARTS", text=lambda one: number(one.restarts)),
+        Column(title="WHY", text=lambda one: one.reason, takes_rest=True),
+    )

@@ -1,0 +1,10 @@
+"""All faults that are planted."""
+
+from __future__ import annotations
+
+from mutants.faults_of_actors import FAULTS_OF_ACTORS
+from mutants.faults_of_members import FAULTS_OF_MEMBERS
+from mutants.faults_of_supervision import FAULTS_OF_SUPERVISION
+from mutants.faults_of_the_registry import FAULTS_OF_THE_REGISTRY
+
+FAULTS = (*FAULTS_OF_MEMBERS, *FAULTS_OF_SUPERVISION, *FAULTS_OF_THE_REGISTRY, *FAULTS_OF_ACTORS)

@@ -1,0 +1,180 @@
+"""Lists of every kind, made by hand: what the renderers of the command line are given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from quaestor_actors.actors.view import ActorView, AgentView, MemberView, RegistryView, TreeView
+from quaestor_actors.cli.discover import Found, Question, discover_listing
+from quaestor_actors.cli.health import Verdict, health_listing
+from quaestor_actors.cli.listing import Listing
+from quaestor_actors.cli.load import Load, load_listing
+from quaestor_actors.cli.registry_entries import Contents, Entry, LeaseLeft
+from quaestor_actors.cli.registry_rendering import contents_listing
+from quaestor_actors.cli.render import Shown, status_listing
+from quaestor_actors.cli.render_plan import plan_listing
+from quaestor_actors.cli.render_tree import tree_listing
+from quaestor_actors.cli.version import version_listing
+from quaestor_actors.core.load import LoadReport
+from quaestor_actors.core.location import Location
+from quaestor_actors.core.owner_record import Owner
+from quaestor_actors.core.plan import Action, Plan
+
+NOW = 1_000_000.0
+
+
+def member(number: int, state: str = "serving", **changes: object) -> MemberView:
+    """Return a member of Worker."""
+    values: dict[str, object] = {
+        "member": f"Worker/{number}",
+        "state": state,
+        "reason": "cluster start",
+        "since": NOW - 9,
+        "pid": 4120 + number,
+        "host": "localhost",
+        "port": 5160 + number,
+        "restarts": 0,
+        "incarnation": 1,
+    }
+    return MemberView(**{**values, **changes})  # type: ignore[arg-type]  # the fields' types are mixed
+
+
+def actor(name: str, parent: str | None, **changes: object) -> ActorView:
+    """Return an actor."""
+    values: dict[str, object] = {
+        "name": name,
+        "parent": parent,
+        "state": "running",
+        "reason": "",
+        "since": NOW - 3700,
+        "pid": 100,
+        "restarts": 0,
+    }
+    return ActorView(**{**values, **changes})  # type: ignore[arg-type]  # the fields' types are mixed
+
+
+SHOWN = Shown(
+    tree=TreeView(
+        cluster="demo",
+        agents=(AgentView(agent="Worker", phase="running", reason="", waits_for=()),),
+        actors=(
+            actor("root", None),
+            actor("registry", "root"),
+            actor("agent/Worker", "root", restarts=2),
+            actor("agent/Worker/prober", "agent/Worker", state="backing_off", pid=None, reason="was killed"),
+        ),
+        members=(
+            member(10),
+            member(2, "backing_off", pid=None, port=None, restarts=4, reason="exited with code 1"),
+        ),
+        balancer_address="127.0.0.1:5150",
+    ),
+    launcher_pid=99,
+    now=NOW,
+)
+"""The smallest one with something of everything."""
+
+TROUBLED = Shown(
+    tree=TreeView(
+        cluster="demo",
+        agents=(
+            AgentView(agent="Worker", phase="running", reason="", waits_for=()),
+            AgentView(agent="Report", phase="waiting", reason="", waits_for=("Worker (serving)",)),
+        ),
+        actors=SHOWN.tree.actors,
+        members=(
+            member(1, since=NOW - 11_520, restarts=1),
+            member(
+                2,
+                "backing_off",
+                pid=None,
+                restarts=4,
+                incarnation=5,
+                reason='restarted: unhealthy: service "Worker" says NOT_SERVING; exited with code 1; last output: '
+                "Traceback (most recent call last): no such file: /var/lib/worker/größe\x1b[2J",
+            ),
+            member(3, "starting", since=NOW - 1, reason="restarted: killed by SIGKILL"),
+            member(4, "failed", pid=None, restarts=25, reason="given up after 25 failed starts"),
+            member(5, "stopped", pid=None, reason="stopped by hand"),
+        ),
+        balancer_address="127.0.0.1:5150",
+        registry=RegistryView(
+            store="etcd at 10.0.0.7:2379",
+            state="degraded",
+            since=NOW - 12,
+            reason="no connection to 10.0.0.7:2379: Connection refused",
+            locations=4,
+            registered=2,
+        ),
+    ),
+    launcher_pid=None,
+    now=NOW,
+)
+"""With every colour, reasons longer than any terminal, and what would command one."""
+
+
+def entry(host: str, *, owner: str = "unknown", record: Owner | None = None, **more: Any) -> Entry:
+    """Return a registered location of Worker at port 5161, unless said otherwise."""
+    lease = more.pop("lease", None)
+    place = {"service_name": "Worker", "host_name": host, "port": 5161, **more}
+    return Entry(location=Location(**place), owner=owner, record=record, lease=lease)
+
+
+HELLO = Owner(cluster="hello-world-of-many-machines", host="a1.rack-7.example.net", pid=4121)
+
+CONTENTS = Contents(
+    source="etcd at 10.0.0.7:2379",
+    entries=(
+        entry("10.0.0.7"),
+        entry(
+            "10.0.0.8",
+            owner=f"{HELLO.cluster} on {HELLO.host}",
+            record=HELLO,
+            lease=LeaseLeft(lease=0x7B, left_s=7.31, ttl_s=10.0),
+        ),
+        entry("::1", scope="blue", use_tls=True, owner="Worker of demo"),
+    ),
+    strangers=("services/garbage",),
+    has_leases=True,
+)
+
+PLAN = Plan(
+    actions=(
+        Action(subject="demo", verb="change", detail="heartbeat_interval_s, member_max_startup_retries"),
+        Action(subject="Worker/1", verb="replace", detail="arguments, environment changed"),
+        Action(subject="Worker/5", verb="start", detail="added"),
+        Action(
+            subject="Report", verb="stop", detail="12 members, no longer configured, and their reason is a long one"
+        ),
+    )
+)
+
+
+def listings() -> dict[str, Listing[Any]]:
+    """Return one of each kind, by the name of its JSON schema."""
+    ranked = Question(service="Worker", scope="", top=2)
+    found = (
+        Found(service="Worker", scope="", host="localhost", port=5162, use_tls=False),
+        Found(service="Worker", scope="blue", host="fe80::1:2:3:4", port=5161, use_tls=True),
+        Found(service="Worker", scope="", host="a-host-with-a-long-name.rack-7.example.net", port=5161, use_tls=None),
+    )
+    report = LoadReport(
+        timestamp_ticks=639_000_000_000_000_000,
+        known_load_rate=0.5,
+        request_capacity=4,
+        current_requests=3,
+        server_utilization=0.42,
+        server_memory_usage_percent=61.5,
+        started_requests=1234,
+    )
+    verdict = Verdict(address="localhost:5161", service="Worker", status="NOT_SERVING", reason="the server says so")
+    return {
+        "status": status_listing(TROUBLED),
+        "tree": tree_listing(TROUBLED),
+        "registry-list": contents_listing(CONTENTS),
+        "plan": plan_listing(PLAN, cluster="demo", file="conf/quaestor.cluster.config.yml"),
+        "discover": discover_listing(found, balancer="127.0.0.1:5150", question=ranked),
+        "health": health_listing(verdict),
+        "load": load_listing(Load(address="localhost:5161", service="Worker", scope="", report=report)),
+        "version": version_listing(),
+    }
