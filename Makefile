@@ -20,7 +20,7 @@ run: $(RUN_READY)  ## Run the sample cluster until Ctrl+C
 	@exec $(BIN)/quaestor cluster -c conf
 
 test: $(TEST_READY)  ## Run all tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: lint test  ## Lint, types, import rules, stubs, tests
 
@@ -44,7 +44,7 @@ outages: $(TEST_READY)  ## Let etcd go away in every way, ten times each (about 
 	QUAESTOR_OUTAGE_ROUNDS=10 QUAESTOR_OUTAGE_SECONDS=60 $(BIN)/python -m pytest -q tests/cluster/test_outages.py
 
 nightly: $(TEST_READY)  ## Run the models and fuzzers at random, with twenty times as many examples (hours)
-	QUAESTOR_PROFILE=nightly $(BIN)/python -m pytest -n 2 --dist loadfile --timeout 14400 \
+	QUAESTOR_PROFILE=nightly $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --timeout 14400 \
 	  tests/core tests/model tests/actors tests/config tests/fuzz tests/system tests/failure
 
 soak: $(TEST_READY)  ## Hurt a cluster for an hour; memory and descriptors must not grow

@@ -2,6 +2,19 @@
 
 from __future__ import annotations
 
+import pytest
 from support import profiles
 
 profiles.load()
+
+LONG = ("cluster", "failure", "cli", "client")
+"""Folders of the files that take longest: the first ones to begin, so that no process is left with one at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have long files begin first; pytest-xdist hands files out in this order (`--no-loadscope-reorder`)."""
+    items.sort(key=lambda item: _rank(item.path.parent.name))
+
+
+def _rank(folder: str) -> int:
+    return LONG.index(folder) if folder in LONG else len(LONG)

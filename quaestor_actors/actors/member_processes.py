@@ -17,12 +17,12 @@ from quaestor_actors.core.member import (
     Member,
     MemoryMeasured,
     ProcessExited,
-    ProcessId,
     Spawn,
     Spawned,
     SpawnFailed,
 )
 from quaestor_actors.core.probe import ProbeKind
+from quaestor_actors.core.process_id import ProcessId
 from quaestor_actors.core.spec import AgentSpec
 from quaestor_actors.errors import SpawnError
 

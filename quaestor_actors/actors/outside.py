@@ -21,7 +21,7 @@ from setproctitle import setproctitle
 from quaestor_actors.adapters import ports, processes
 from quaestor_actors.adapters.ports import Holder
 from quaestor_actors.adapters.processes import Ending, WatchedProcess
-from quaestor_actors.core.member import ProcessId
+from quaestor_actors.core.process_id import ProcessId
 from quaestor_actors.core.spec import AgentSpec
 
 P = ParamSpec("P")

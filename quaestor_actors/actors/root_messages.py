@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from quaestor_actors.actors.agent_messages import Command
-from quaestor_actors.actors.base import Identity
-from quaestor_actors.actors.view import (
-    ActorView,
-    AgentView,
-    LocationView,
-    MemberView,
-    RegistrationView,
-    RegistryView,
-    TreeView,
-)
-from quaestor_actors.core.plan import Plan
-from quaestor_actors.core.spec import ClusterSpec
+# Whoever asks for the status must not wait for these, and they are annotations only.
+if TYPE_CHECKING:
+    from quaestor_actors.actors.agent_messages import Command
+    from quaestor_actors.actors.base import Identity
+    from quaestor_actors.actors.view import (
+        ActorView,
+        AgentView,
+        LocationView,
+        MemberView,
+        RegistrationView,
+        RegistryView,
+        TreeView,
+    )
+    from quaestor_actors.core.plan import Plan
+    from quaestor_actors.core.spec import ClusterSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,9 +6,12 @@ Times are seconds since the epoch, because whoever reads them may be another pro
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from quaestor_actors.core.actor import Child
-from quaestor_actors.core.member import Member
+# Whoever asks for the status must not wait for these, and they are annotations only.
+if TYPE_CHECKING:
+    from quaestor_actors.core.actor import Child
+    from quaestor_actors.core.member import Member
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,9 +19,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from quaestor_actors.adapters import launch_options
+from quaestor_actors.adapters import launch_options, proc_stat
 from quaestor_actors.adapters.launch_options import Account
-from quaestor_actors.core.member import ProcessId
+from quaestor_actors.adapters.proc_stat import start_ticks
+from quaestor_actors.core.process_id import ProcessId
 from quaestor_actors.core.spec import AgentSpec
 from quaestor_actors.errors import SpawnError
 
@@ -50,34 +51,10 @@ class Ending:
     """It exited with code 0. Also False if that is unknown, as of a process that is not our child."""
 
 
-def start_ticks(pid: int) -> int | None:
-    """Return the start time of a live process in clock ticks since boot; None for a zombie or no process."""
-    try:
-        state, ticks = _stat(pid)
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return None if state in {b"Z", b"X"} else ticks
-
-
-def _stat(pid: int) -> tuple[bytes, int]:
-    """Return state and start time of a process; see proc_pid_stat(5). Part of every start, so without a file object."""
-    # The command name in parentheses may itself hold spaces and parentheses: count fields after the last one.
-    fields = _read_proc(f"/proc/{pid}/stat").rpartition(b")")[2].split()
-    return fields[0], int(fields[19])
-
-
-def _read_proc(path: str) -> bytes:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return os.read(descriptor, 4096)
-    finally:
-        os.close(descriptor)
-
-
 def rss_bytes(pid: int) -> int | None:
     """Return the resident memory of a process, as roughly as the kernel counts it; None for a zombie or no process."""
     try:
-        resident = int(_read_proc(f"/proc/{pid}/statm").split()[1])
+        resident = int(proc_stat.read(f"/proc/{pid}/statm").split()[1])
     except (FileNotFoundError, ProcessLookupError):
         return None
     return resident * _PAGE_BYTES or None
@@ -248,7 +225,7 @@ def watch_child(pid: int) -> WatchedProcess:
     """Open a descriptor on a child that nobody has reaped yet, dead or alive."""
     pidfd = os.pidfd_open(pid)
     # The /proc entry of an unreaped child exists even when it has ended already.
-    _, ticks = _stat(pid)
+    _, ticks = proc_stat.stat(pid)
     return WatchedProcess(process=ProcessId(pid=pid, start_ticks=ticks), pidfd=pidfd)
 
 

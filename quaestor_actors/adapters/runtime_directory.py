@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from quaestor_actors.adapters.processes import start_ticks
-from quaestor_actors.core.member import ProcessId
+from quaestor_actors.adapters.proc_stat import start_ticks
+from quaestor_actors.core.process_id import ProcessId
 from quaestor_actors.errors import ConflictError, OperationError
 
 LOCK_NAME = "launcher.lock"

@@ -20,7 +20,8 @@ from typing import Any
 
 from quaestor_actors.adapters.runtime_directory import write_atomically
 from quaestor_actors.core.agent import Group, Phase
-from quaestor_actors.core.member import Health, Member, MemberState, ProcessId
+from quaestor_actors.core.member import Health, Member, MemberState
+from quaestor_actors.core.process_id import ProcessId
 
 VERSION = 2
 

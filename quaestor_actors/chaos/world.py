@@ -24,7 +24,7 @@ from quaestor_actors.chaos.fault import NotPossibleError
 from quaestor_actors.chaos.plan import Role
 from quaestor_actors.chaos.sighting import Marks, Seen, Sighting, look
 from quaestor_actors.cli.asking import ask_root
-from quaestor_actors.core.member import ProcessId
+from quaestor_actors.core.process_id import ProcessId
 from quaestor_actors.errors import OperationError, QuaestorError
 from quaestor_actors.system.cookie import COOKIE_VARIABLE
 

@@ -12,7 +12,8 @@ from operator import attrgetter
 from types import MappingProxyType
 
 from quaestor_actors.core.agent import Group
-from quaestor_actors.core.member import LIVE, Member, MemberState, ProcessId, Rules
+from quaestor_actors.core.member import LIVE, Member, MemberState, Rules
+from quaestor_actors.core.process_id import ProcessId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from quaestor_actors.core.process_id import ProcessId
 from quaestor_actors.core.restart import AutoShutdown, Backoff, Intensity, RestartType, Strategy
 
 
@@ -32,15 +33,6 @@ class Health(StrEnum):
     """Connected, and no answer within the deadline: the process hangs."""
     UNREACHABLE = "unreachable"
     """No connection; while the process lives this may pass."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessId:
-    """A process, named so that a reused pid is never mistaken for it."""
-
-    pid: int
-    start_ticks: int
-    """Start time in clock ticks since boot (field 22 of /proc/PID/stat, see proc(5))."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

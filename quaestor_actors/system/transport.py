@@ -23,7 +23,7 @@ from thespian.system.transport import IPBase, ReceiveEnvelope, SendStatus
 from thespian.system.transport import TCPTransport as stock  # noqa: N813 - a module, not a class
 from thespian.system.utilis import thesplog_control
 
-from quaestor_actors.adapters.processes import start_ticks
+from quaestor_actors.adapters.proc_stat import start_ticks
 from quaestor_actors.system.frames import FrameBuffer, MalformedFrameError, to_wire
 from quaestor_actors.system.parentage import die_with_launcher, die_with_parent
 from quaestor_actors.system.sealing import TAG_BYTES, Kind, Opened, RejectedFrameError, Sealer

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from quaestor_actors.adapters.ports import Holder
 from quaestor_actors.adapters.processes import Ending, WatchedProcess
-from quaestor_actors.core.member import ProcessId
+from quaestor_actors.core.process_id import ProcessId
 from quaestor_actors.core.spec import AgentSpec
 from quaestor_actors.errors import SpawnError
 from quaestor_actors.testing.clock import FakeClock

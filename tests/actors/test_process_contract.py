@@ -19,7 +19,7 @@ from support.waiting import wait_until
 from quaestor_actors.actors.outside import Ports, Processes
 from quaestor_actors.adapters import ports, processes
 from quaestor_actors.adapters.processes import WatchedProcess
-from quaestor_actors.core.member import ProcessId
+from quaestor_actors.core.process_id import ProcessId
 from quaestor_actors.core.spec import AgentSpec
 from quaestor_actors.errors import SpawnError
 from quaestor_actors.testing.processes import FakeProcess, FakeProcesses

@@ -21,7 +21,7 @@ from support.waiting import wait_until
 
 from quaestor_actors.adapters import processes
 from quaestor_actors.adapters.processes import Ending, WatchedProcess
-from quaestor_actors.core.member import ProcessId
+from quaestor_actors.core.process_id import ProcessId
 from quaestor_actors.core.spec import AgentSpec
 from quaestor_actors.errors import SpawnError
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from quaestor_actors.adapters.state_file import SPARE_LINES, StateFile
 from quaestor_actors.core.agent import Group, Phase
-from quaestor_actors.core.member import Health, Member, MemberState, ProcessId
+from quaestor_actors.core.member import Health, Member, MemberState
+from quaestor_actors.core.process_id import ProcessId
 
 TIMES = st.floats(allow_nan=False, allow_infinity=False)
 MEMBERS = st.builds(

@@ -9,7 +9,8 @@ import pytest
 
 from quaestor_actors.core.adoption import FoundProcess, Settlement, settle
 from quaestor_actors.core.agent import Group
-from quaestor_actors.core.member import Member, MemberState, ProcessId, Rules
+from quaestor_actors.core.member import Member, MemberState, Rules
+from quaestor_actors.core.process_id import ProcessId
 
 NOTED = ProcessId(pid=10, start_ticks=1)
 OTHER = ProcessId(pid=11, start_ticks=2)

@@ -11,7 +11,8 @@ import pytest
 from quaestor_actors.core import cluster, group
 from quaestor_actors.core.agent import Phase, StartAll
 from quaestor_actors.core.cluster import AgentReport, EndCluster, OpenGate, Reconfigured, Reported, StartAfresh
-from quaestor_actors.core.member import Member, MemberState, ProcessId, Rules
+from quaestor_actors.core.member import Member, MemberState, Rules
+from quaestor_actors.core.process_id import ProcessId
 from quaestor_actors.core.restart import AutoShutdown, Intensity, Strategy
 from quaestor_actors.core.spec import AgentSpec, ClusterSpec, Condition
 

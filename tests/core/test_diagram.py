@@ -36,7 +36,6 @@ from quaestor_actors.core.member import (
     MemberState,
     MemoryMeasured,
     ProcessExited,
-    ProcessId,
     ReplaceRequested,
     Rules,
     RulesChanged,
@@ -45,6 +44,7 @@ from quaestor_actors.core.member import (
     StartRequested,
     StopRequested,
 )
+from quaestor_actors.core.process_id import ProcessId
 from quaestor_actors.core.restart import AutoShutdown, Intensity, RestartType
 
 PAGE = Path(__file__).parents[2] / "docs" / "lifecycle.md"

@@ -10,7 +10,8 @@ import pytest
 
 from quaestor_actors.core.agent import Group, Phase
 from quaestor_actors.core.event import Event, EventKind, from_document, of_group, to_document
-from quaestor_actors.core.member import Member, MemberState, ProcessId
+from quaestor_actors.core.member import Member, MemberState
+from quaestor_actors.core.process_id import ProcessId
 
 EVENT = Event(
     at=1234.5, kind=EventKind.MEMBER, subject="W/1", before="serving", after="stopping", reason="by hand", pid=7

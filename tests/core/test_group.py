@@ -29,7 +29,6 @@ from quaestor_actors.core.member import (
     Kill,
     MemberState,
     ProcessExited,
-    ProcessId,
     Register,
     Rules,
     RulesChanged,
@@ -42,6 +41,7 @@ from quaestor_actors.core.member import (
     Terminate,
     WatchIdle,
 )
+from quaestor_actors.core.process_id import ProcessId
 from quaestor_actors.core.restart import AutoShutdown, Backoff, Intensity, RestartType
 
 RULES = Rules(startup_retries=3, shutdown_deadline_s=10, backoff=Backoff(initial_s=0.5, jitter=0.0))

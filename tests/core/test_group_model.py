@@ -15,17 +15,17 @@ from support.profiles import examples
 from quaestor_actors.core import adoption, agent, group, member, rolling
 from quaestor_actors.core.adoption import FoundProcess
 from quaestor_actors.core.agent import Event, Group, MemberFact, Phase, Reconfigured, StartAll, StopAll
-from quaestor_actors.core.member import LIVE, Effect, Health, Member, MemberState, ProcessId, Rules
+from quaestor_actors.core.member import LIVE, Effect, Health, Member, MemberState, Rules
+from quaestor_actors.core.process_id import ProcessId
 from quaestor_actors.core.restart import AutoShutdown, Backoff, Intensity, RestartType, Strategy
 
 NAMES = group.member_names("W", 4)
-PORT = 5161
+names = st.sampled_from(NAMES)
+PORT, ROUNDS = 5161, 60
 WAITING = {*LIVE, MemberState.BACKING_OFF} - {MemberState.SERVING}
 GOING = {MemberState.DRAINING, MemberState.STOPPING}
 WITHOUT_PROCESS = set(MemberState) - LIVE
-ROUNDS = 60
 
-names = st.sampled_from(NAMES)
 some_rules = st.builds(
     Rules,
     shutdown_deadline_s=st.sampled_from([0.0, 10.0]),

@@ -21,7 +21,6 @@ from quaestor_actors.core.member import (
     MemberState,
     Notice,
     ProcessExited,
-    ProcessId,
     Register,
     ReplaceRequested,
     Rules,
@@ -35,6 +34,7 @@ from quaestor_actors.core.member import (
     StopRequested,
     Terminate,
 )
+from quaestor_actors.core.process_id import ProcessId
 from quaestor_actors.core.restart import Backoff
 from quaestor_actors.core.stopping import KILL_AGAIN_S
 

@@ -8,7 +8,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from support.profiles import examples
 
 from quaestor_actors.core import lifecycle, member
-from quaestor_actors.core.member import LIVE, Health, Member, MemberState, ProcessId, Rules
+from quaestor_actors.core.member import LIVE, Health, Member, MemberState, Rules
+from quaestor_actors.core.process_id import ProcessId
 
 RULES = Rules(shutdown_deadline_s=10, startup_retries=4, drain_s=3, failure_threshold=2)
 AT_REST = {MemberState.PENDING, MemberState.STOPPED, MemberState.FAILED}

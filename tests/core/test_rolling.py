@@ -21,7 +21,6 @@ from quaestor_actors.core.member import (
     MemberState,
     MemoryMeasured,
     ProcessExited,
-    ProcessId,
     ReplaceRequested,
     Rules,
     Spawned,
@@ -32,6 +31,7 @@ from quaestor_actors.core.member import (
     Terminate,
     WatchIdle,
 )
+from quaestor_actors.core.process_id import ProcessId
 from quaestor_actors.core.recycling import RECYCLING_SPREAD
 from quaestor_actors.core.restart import Backoff
 

@@ -17,7 +17,6 @@ from quaestor_actors.core.member import (
     Member,
     MemberState,
     ProcessExited,
-    ProcessId,
     Rules,
     Spawn,
     Spawned,
@@ -27,6 +26,7 @@ from quaestor_actors.core.member import (
     StopRequested,
     Terminate,
 )
+from quaestor_actors.core.process_id import ProcessId
 from quaestor_actors.core.restart import AutoShutdown, Backoff, Intensity, RestartType, Strategy, own_draw
 
 RULES = Rules(

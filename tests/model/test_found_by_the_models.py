@@ -30,10 +30,10 @@ from quaestor_actors.core.member import (
     Member,
     MemberState,
     ProcessExited,
-    ProcessId,
     Rules,
     Spawned,
 )
+from quaestor_actors.core.process_id import ProcessId
 from quaestor_actors.core.restart import Backoff, Intensity, Strategy
 
 BACKOFF = Backoff(initial_s=0.5, jitter=0.0, stable_s=10.0)

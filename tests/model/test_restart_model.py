@@ -18,7 +18,8 @@ from support.restart_prediction import Life, Prediction
 from quaestor_actors.adapters.state_file import StateFile
 from quaestor_actors.core import group, member
 from quaestor_actors.core.agent import ClockAdvanced, Event, MemberFact, Phase, Reconfigured, StartAll
-from quaestor_actors.core.member import Effect, Health, MemberState, ProcessId, Rules
+from quaestor_actors.core.member import Effect, Health, MemberState, Rules
+from quaestor_actors.core.process_id import ProcessId
 from quaestor_actors.core.restart import Backoff, Intensity, Strategy
 
 NAMES = group.member_names("W", 3)

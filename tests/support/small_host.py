@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from quaestor_actors.core.adoption import FoundProcess
-from quaestor_actors.core.member import Health, ProcessId
+from quaestor_actors.core.member import Health
+from quaestor_actors.core.process_id import ProcessId
 
 PIDS = range(100, 140)
 """Few, so that most pids have been somebody else's before."""
