@@ -17,7 +17,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
 from thespian.actors import ActorSystem
 
@@ -33,6 +32,8 @@ from quaestor_actors.core.restart import Backoff
 from quaestor_actors.core.spec import ClusterSpec
 from quaestor_actors.errors import ConflictError, NotRunningError, OperationError
 from quaestor_actors.system import base, transport
+from quaestor_actors.system.admin_record import AdminRecord
+from quaestor_actors.system.charges import comes_free, kill_and_wait, newest_child
 from quaestor_actors.system.connection import Connection, ReadyFds, format_address
 from quaestor_actors.system.cookie import COOKIE_VARIABLE, load_or_create_cookie
 from quaestor_actors.system.parentage import adopt_orphans
@@ -43,7 +44,6 @@ from quaestor_actors.system.source import Source, SourceWatch
 
 STOP_MARGIN_S = 15.0
 """What the tree may need beyond the members' own deadline to stop."""
-EXIT_DEADLINE_S = 2.0
 LEFTOVER_DEADLINE_S = 10.0
 """In which a killed launcher's balancer has given its port back, also on a machine that is very busy."""
 LOSSES_PERIOD_S = 60.0
@@ -98,6 +98,7 @@ class Guardian:
         self._publication = Publication(self._directory, report.said)
         self._stop_at: float | None = None
         self._incarnation = 0
+        self._admins = AdminRecord()
         self._admin: WatchedProcess | None = None
         self._root: WatchedProcess | None = None
 
@@ -127,11 +128,12 @@ class Guardian:
             pid_path=self._directory / runtime_directory.ADMIN_PID_NAME,
             # A killed launcher must not take members' supervision with it; without members nothing is to be left.
             outlives_launcher=any(not agent.is_builtin_balancer for agent in self._spec.agents),
+            admin_record=self._admins,
         )
         adopt_orphans()
         patience_s = LEFTOVER_DEADLINE_S if self._end_leftover() else 0.0
         balancer = self._spec.balancer
-        if balancer is not None and not _comes_free(balancer.host_name, balancer.port, patience_s):
+        if balancer is not None and not comes_free(balancer.host_name, balancer.port, patience_s):
             raise ConflictError(
                 f"the balancer's port {balancer.port} is taken by {ports.holder_of(balancer.port)}: end that "
                 "process, or set another port in quaestor.loadbalancer.config.yml"
@@ -139,16 +141,13 @@ class Guardian:
 
     def _end_leftover(self) -> bool:
         """End the actor system that a killed launcher left behind; its members live on and are adopted."""
-        leftover = self._open_admin()
+        process = runtime_directory.read_admin(self._directory)
+        leftover = None if process is None else processes.watch(process)
         if leftover is None:
             return False
         self._report.said(f"taking over from a launcher that was killed (actor system pid {leftover.process.pid})")
-        _kill_and_wait(leftover)
+        kill_and_wait(leftover)
         return True
-
-    def _open_admin(self) -> WatchedProcess | None:
-        process = runtime_directory.read_admin(self._directory)
-        return None if process is None else processes.watch(process)
 
     def _keep(self, signals: SignalPipe) -> int:
         lost: list[float] = []
@@ -179,14 +178,11 @@ class Guardian:
         gc.collect()
         gc.freeze()
         port = ports.free_port("127.0.0.1")
-        system = base.start_system(port)
-        self._admin = self._open_admin()
-        if self._admin is None:
-            raise OperationError("the actor system ended while it was starting; its log is in " + str(self._logs))
+        system, admin = self._start_system(port)
         connection = Connection(system)
         self._connection = connection
         try:
-            self._start_root(connection, self._admin)
+            self._start_root(connection, admin)
             outcome = self._attend(signals, connection, port)
         finally:
             self._connection = None
@@ -195,10 +191,25 @@ class Guardian:
             connection.close()
         return outcome
 
+    def _start_system(self, port: int) -> tuple[ActorSystem, WatchedProcess]:
+        self._admins.expect()
+        try:
+            system = base.start_system(port)
+        except OperationError:
+            # It may be there all the same, and too late.
+            if (late := self._admins.dismiss()) is not None and (watched := processes.watch(late)) is not None:
+                kill_and_wait(watched)
+            raise
+        process = self._admins.process
+        self._admin = None if process is None else processes.watch(process)
+        if self._admin is None:
+            raise OperationError("the actor system ended while it was starting; its log is in " + str(self._logs))
+        return system, self._admin
+
     def _start_root(self, connection: Connection, admin: WatchedProcess) -> None:
         self._root_address = connection.create(RootSupervisor)
         # It may be killed before it says that it works. Until then this is a guess: a new logger may be younger.
-        self._root = _newest_child(admin)
+        self._root = newest_child(admin)
         connection.send(
             self._root_address,
             StartRoot(
@@ -358,42 +369,7 @@ class Guardian:
             return
         if orderly:
             system.shutdown()
-        _kill_and_wait(self._admin)
+        kill_and_wait(self._admin)
         self._admin = None
         (self._directory / runtime_directory.ADMIN_PID_NAME).unlink(missing_ok=True)
         reap_orphans()
-
-
-def _newest_child(admin: WatchedProcess) -> WatchedProcess:
-    """Return the process of the actor that the administrator has just created; its logger is an older child.
-
-    Raises:
-        OperationError: it has ended already.
-    """
-    pid = admin.process.pid
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
-    except (FileNotFoundError, ProcessLookupError):
-        children = []
-    found = processes.watch_pid(int(children[-1])) if len(children) > 1 else None
-    if found is None:
-        raise OperationError("the root actor ended while it was being created")
-    return found
-
-
-def _kill_and_wait(watched: WatchedProcess) -> None:
-    """End a process that has had its chance to end by itself, and wait until it has."""
-    with contextlib.suppress(ProcessLookupError):
-        signal.pidfd_send_signal(watched.pidfd, signal.SIGKILL)
-    processes.wait(watched, timeout_s=EXIT_DEADLINE_S)
-    processes.forget(watched)
-
-
-def _comes_free(host: str, port: int, patience_s: float) -> bool:
-    """Return whether a port is free, or becomes so within the time in which a killed tree's actors end."""
-    give_up_at = time.monotonic() + patience_s
-    while ports.is_taken(host, port):
-        if time.monotonic() >= give_up_at:
-            return False
-        time.sleep(0.01)
-    return True

@@ -24,6 +24,7 @@ from thespian.system.transport import TCPTransport as stock  # noqa: N813 - a mo
 from thespian.system.utilis import thesplog_control
 
 from quaestor_actors.adapters.proc_stat import start_ticks
+from quaestor_actors.system.admin_record import AdminRecord
 from quaestor_actors.system.frames import FrameBuffer, MalformedFrameError, to_wire
 from quaestor_actors.system.parentage import die_with_launcher, die_with_parent
 from quaestor_actors.system.sealing import TAG_BYTES, Kind, Opened, RejectedFrameError, Sealer
@@ -51,6 +52,7 @@ class Settings:
     log_path: Path | None
     pid_path: Path | None
     launcher_pid: int | None
+    admin_record: AdminRecord | None
 
 
 _settings: Settings | None = None
@@ -63,6 +65,7 @@ def configure(
     log_path: Path | None = None,
     pid_path: Path | None = None,
     outlives_launcher: bool = True,
+    admin_record: AdminRecord | None = None,
 ) -> None:
     """Set what endpoints go by, once and before anything starts; forked actors inherit it.
 
@@ -72,10 +75,18 @@ def configure(
         log_path: Where the actor system's standard output and error go; None leaves them alone.
         pid_path: Where the actor system's administrator writes its pid and start time.
         outlives_launcher: Whether the actor system runs on when this process is killed.
+        admin_record: Where an administrator signs in with its launcher; one that is not wanted any more ends itself.
     """
     global _settings  # noqa: PLW0603 - Thespian makes endpoints itself, in forked processes, without arguments of ours
     launcher_pid = None if outlives_launcher else os.getpid()
-    _settings = Settings(cookie=cookie, title=title, log_path=log_path, pid_path=pid_path, launcher_pid=launcher_pid)
+    _settings = Settings(
+        cookie=cookie,
+        title=title,
+        log_path=log_path,
+        pid_path=pid_path,
+        launcher_pid=launcher_pid,
+        admin_record=admin_record,
+    )
     # Thespian asks this variable before it tries to find "its" address by a look at the routes.
     os.environ["THESPIAN_BASE_IPADDR"] = LOOPBACK
     # Its own log would otherwise be a file of a fixed name in a folder that everybody can write.
@@ -301,6 +312,8 @@ def _settle_in(settings: Settings, *, is_admin: bool) -> None:
         return
     if settings.launcher_pid is not None:
         die_with_launcher(settings.launcher_pid)
+    if settings.admin_record is not None and not settings.admin_record.sign_in():
+        os._exit(1)
     if settings.log_path is not None:
         # Nobody below may hold on to the terminal of whoever launched the cluster.
         _point(0, os.open(os.devnull, os.O_RDONLY))
@@ -308,9 +321,17 @@ def _settle_in(settings: Settings, *, is_admin: bool) -> None:
         os.dup2(output, 1)
         _point(2, output)
     if settings.pid_path is not None:
-        temporary = settings.pid_path.with_suffix(".new")
+        _write_pid(settings.pid_path)
+
+
+def _write_pid(path: Path) -> None:
+    temporary = path.with_suffix(".new")
+    try:
         temporary.write_text(f"{os.getpid()} {start_ticks(os.getpid())}", encoding="ascii")
-        temporary.replace(settings.pid_path)
+        temporary.replace(path)
+    except OSError as error:
+        # Only whoever takes over from a killed launcher misses it; members without supervisors would be worse.
+        log.warning("cannot write %s: %s", path, error.strerror or error)
 
 
 def _point(target: int, descriptor: int) -> None:
