@@ -5,6 +5,7 @@ from __future__ import annotations
 from mutants.planting import Fault
 
 _MEMBERS = ("tests/core/test_lifecycle.py", "tests/core/test_group.py", "tests/model", "tests/core/test_group_model.py")
+_RECYCLING = ("tests/core/test_rolling.py", "tests/core/test_limits_of_time.py", *_MEMBERS)
 _ADOPTION = ("tests/core/test_adoption.py", "tests/model")
 _STATE = ("tests/adapters/test_state_file.py", "tests/model")
 
@@ -28,7 +29,7 @@ FAULTS_OF_MEMBERS = (
         file="core/recycling.py",
         old="    if fact.incarnation != member.incarnation:\n        return member, ()\n",
         new="",
-        tests=_MEMBERS,
+        tests=_RECYCLING,
     ),
     Fault(
         name="what ends is not deregistered",
@@ -112,7 +113,7 @@ FAULTS_OF_MEMBERS = (
         file="core/recycling.py",
         old="        member = replace(member, failures=0)\n",
         new="        pass\n",
-        tests=_MEMBERS,
+        tests=_RECYCLING,
     ),
     Fault(
         name="adopted without a look at what was found",
@@ -168,13 +169,6 @@ FAULTS_OF_MEMBERS = (
         file="core/adoption.py",
         old="        strays += [each for each in candidates if each.process != kept]",
         new="        pass",
-        tests=_ADOPTION,
-    ),
-    Fault(
-        name="adoption: by pid only",
-        file="core/adoption.py",
-        old="if each.process != kept]",
-        new="if kept is None or each.process.pid != kept.pid]",
         tests=_ADOPTION,
     ),
     Fault(

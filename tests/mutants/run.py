@@ -74,7 +74,8 @@ def plant(fault: Fault) -> Outcome:
 def _run_tests(fault: Fault, directory: Path) -> subprocess.CompletedProcess[str]:
     # Not `python -m pytest`, which would find the package without the fault in the current folder.
     command = [Path(sys.executable).with_name("pytest"), "-q", "-x", "--no-header", "--tb=no", "-p", "no:cacheprovider"]
-    environment = {**os.environ, "PYTHONPATH": str(directory), "PYTHONDONTWRITEBYTECODE": "1"}
+    variables = {"PYTHONPATH": str(directory), "PYTHONDONTWRITEBYTECODE": "1", "QUAESTOR_PROFILE": "mutants"}
+    environment = {**os.environ, **variables}
     return subprocess.run(
         [*command, *fault.tests], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )

@@ -1,5 +1,7 @@
 """How hard hypothesis tries: `ci`, the same every time and within minutes, or `nightly`, at random and for hours.
 
+`mutants` is `ci` for whom it is enough that something fails.
+
 Chosen by the environment variable QUAESTOR_PROFILE. docs/testing.md says which command runs what.
 """
 
@@ -7,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 PROFILE = os.environ.get("QUAESTOR_PROFILE", "ci")
 
@@ -22,6 +24,7 @@ def examples(count: int) -> int:
 def load() -> None:
     """Put the chosen profile into force for all tests."""
     settings.register_profile("ci", derandomize=True, database=None, deadline=None, print_blob=True)
+    settings.register_profile("mutants", settings.get_profile("ci"), phases=[Phase.explicit, Phase.generate])
     # Large drawn structures are what it is for.
     settings.register_profile(
         "nightly",
