@@ -7,6 +7,7 @@ from mutants.planting import Fault
 _MEMBERS = (
     "tests/core/test_group.py",
     "tests/core/test_strategies.py",
+    "tests/core/test_limits_of_time.py",
     "tests/model",
     "tests/core/test_group_model.py",
 )
