@@ -17,10 +17,10 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
-from quaestor_actors.adapters.broken_server import is_broken_by_client
 from quaestor_actors.adapters.listen import addresses_to_bind
 from quaestor_actors.adapters.tls import server_credentials
 from quaestor_actors.adapters.undecodable import Services
+from quaestor_actors.broken_server import is_broken_by_client
 from quaestor_actors.core.location import Location
 from quaestor_actors.core.spec import BALANCER_SERVICE, BalancerSpec
 from quaestor_actors.errors import ConflictError

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import grpc
 import grpc.aio
 from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from quaestor_actors.broken_server import is_broken_by_client
 from quaestor_actors.rpc import load_reporting_pb2_grpc, process_admin_pb2_grpc
 from quaestor_actors.worker.aio.administration import ProcessAdministration
 from quaestor_actors.worker.aio.door import Door
@@ -61,6 +63,8 @@ class WorkerServer:
         self._cancellable = cancellable
         self._ended = asyncio.Event()
         self._stopping: asyncio.Task[None] | None = None
+        self._broken: BaseException | None = None
+        self._hand_on: Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object] | None = None
         self.health = HealthServicer()
         self._door = Door()
         self.grpc_server = grpc.aio.server(
@@ -77,9 +81,12 @@ class WorkerServer:
             OperationError: the host name is unknown or not of this machine, or the port needs more rights.
         """
         self._add_control()
+        loop = asyncio.get_running_loop()
+        self._hand_on = loop.get_exception_handler()
+        loop.set_exception_handler(self._loop_failed)
         self.port = listen(self.grpc_server, host_name=self._host_name, port=self.port)
         self.set_serving(is_serving=True)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._drain)
+        loop.add_signal_handler(signal.SIGTERM, self._drain)
         await self.grpc_server.start()
 
     def _add_control(self) -> None:
@@ -100,9 +107,13 @@ class WorkerServer:
         """Return when the server has ended.
 
         Raises:
+            RuntimeError: gRPC has ended the server because of a request whose path is no text, and it does not listen
+                any more: let the process end, and be started again.
             Exception: whatever made the orderly end fail.
         """
         await self._ended.wait()
+        if self._broken is not None:
+            raise RuntimeError("a request whose path is no text has ended the gRPC server") from self._broken
         if self._stopping is not None:
             await self._stopping
 
@@ -117,6 +128,16 @@ class WorkerServer:
             await self.grpc_server.stop(FLUSH_S)
         finally:
             self._ended.set()
+
+    def _loop_failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if is_broken_by_client(error):
+            self._broken = error
+            self._ended.set()
+        elif self._hand_on is not None:
+            self._hand_on(loop, context)
+        else:
+            loop.default_exception_handler(context)
 
     def _drain(self) -> None:
         if self._stopping is None:
