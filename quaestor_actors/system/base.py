@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,7 @@ from thespian.actors import ActorSystem, InvalidActorAddress
 from thespian.system import multiprocTCPBase, systemBase
 
 from quaestor_actors.errors import NotRunningError, OperationError
+from quaestor_actors.system import convention
 from quaestor_actors.system.transport import SealedTCPTransport
 
 PATIENCE = timedelta(seconds=3)
@@ -52,13 +54,20 @@ def _capabilities(admin_port: int) -> dict[str, Any]:
     return {"Admin Port": admin_port, "Process Startup Method": "fork"}
 
 
-def start_system(admin_port: int) -> ActorSystem:
-    """Start an actor system that listens on the loopback interface; it outlives this process.
+def start_system(admin_port: int, *, peers: tuple[str, ...] = ()) -> ActorSystem:
+    """Start an actor system on the address that the transport was configured for; it outlives this process.
+
+    Args:
+        admin_port: Where its administrator listens.
+        peers: The administrators of other hosts, each as `host:port`, with which it makes a convention.
 
     Raises:
         OperationError: it did not start.
     """
     capabilities = _capabilities(admin_port)
+    if peers:
+        convention.install()
+        capabilities |= convention.capabilities_of(peers=peers, start=uuid.uuid4().hex)
     try:
         base = SealedTCPBase(SimpleNamespace(capabilities=capabilities))
     except InvalidActorAddress as error:

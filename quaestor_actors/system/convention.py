@@ -46,6 +46,8 @@ class Convention(stock.LocalConventionState):  # type: ignore[misc]  # Thespian 
         super().__init__(address, capabilities, *arguments)
         self._conventionAddress = [None]
         self._peers = _peers(capabilities, address)
+        # The administrator sleeps by this from the start, and looks at it again only then.
+        self._conventionRegistration = ExpirationTimer(GREETING_PERIOD)
 
     def isConventionLeader(self) -> bool:  # noqa: N802 - Thespian's name
         """Return that nobody leads this administrator."""

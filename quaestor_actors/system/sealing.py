@@ -97,11 +97,14 @@ class _Seen:
 class Sealer:
     """Seals what one endpoint sends, and opens what it receives. Make one in each process, after the fork."""
 
-    def __init__(self, cookie: bytes, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, cookie: bytes, clock: Callable[[], float] = time.time, *, clock_skew_s: float = CLOCK_SKEW_S
+    ) -> None:
         """Derive the key; the clock gives seconds since the epoch, because senders on other machines must agree."""
         key = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"quaestor-actors frame key 1").derive(cookie)
         self._cipher = AESGCM(key)
         self._clock = clock
+        self._skew_s = clock_skew_s
         self._started = clock()
         self._sender = os.urandom(SENDER_BYTES)
         self._counter = 0
@@ -131,8 +134,8 @@ class Sealer:
         if kind not in _KINDS:
             raise RejectedFrameError("of a kind that is not known here")
         now = self._clock()
-        oldest = max(now - MAX_AGE_S, self._started - CLOCK_SKEW_S)
-        if not oldest <= sealed_at <= now + CLOCK_SKEW_S:
+        oldest = max(now - MAX_AGE_S, self._started - self._skew_s)
+        if not oldest <= sealed_at <= now + self._skew_s:
             raise RejectedFrameError("sealed too long ago, before this endpoint started, or in the future")
         return Opened(
             kind=Kind(kind),
@@ -154,6 +157,6 @@ class Sealer:
         """Forget senders whose every frame is too old by now, and the most silent one if there are too many."""
         while self._seen:
             oldest = next(iter(self._seen.values()))
-            if len(self._seen) < MAX_SENDERS and oldest.last_heard > now - MAX_AGE_S - CLOCK_SKEW_S:
+            if len(self._seen) < MAX_SENDERS and oldest.last_heard > now - MAX_AGE_S - self._skew_s:
                 return
             self._seen.popitem(last=False)

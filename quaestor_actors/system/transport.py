@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from quaestor_actors.adapters.proc_stat import start_ticks
 from quaestor_actors.system.admin_record import AdminRecord
 from quaestor_actors.system.frames import FrameBuffer, MalformedFrameError, to_wire
 from quaestor_actors.system.parentage import die_with_launcher, die_with_parent
-from quaestor_actors.system.sealing import TAG_BYTES, Kind, Opened, RejectedFrameError, Sealer
+from quaestor_actors.system.sealing import CLOCK_SKEW_S, TAG_BYTES, Kind, Opened, RejectedFrameError, Sealer
 
 LOOPBACK = "127.0.0.1"
 MAX_UNFINISHED = 64
@@ -44,6 +45,17 @@ log = logging.getLogger("transport")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Interface:
+    """Where the endpoints of a host listen, and for whom."""
+
+    address: str = LOOPBACK
+    networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Who may connect; none: whoever can."""
+    clock_skew_s: float = CLOCK_SKEW_S
+    """How far the clocks of different hosts may be apart."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What every endpoint of this process and of its forked children goes by."""
 
@@ -53,6 +65,7 @@ class Settings:
     pid_path: Path | None
     launcher_pid: int | None
     admin_record: AdminRecord | None
+    interface: Interface
 
 
 _settings: Settings | None = None
@@ -66,6 +79,7 @@ def configure(
     pid_path: Path | None = None,
     outlives_launcher: bool = True,
     admin_record: AdminRecord | None = None,
+    interface: Interface | None = None,
 ) -> None:
     """Set what endpoints go by, once and before anything starts; forked actors inherit it.
 
@@ -76,6 +90,7 @@ def configure(
         pid_path: Where the actor system's administrator writes its pid and start time.
         outlives_launcher: Whether the actor system runs on when this process is killed.
         admin_record: Where an administrator signs in with its launcher; one that is not wanted any more ends itself.
+        interface: Where endpoints listen; None: on the loopback interface alone.
     """
     global _settings  # noqa: PLW0603 - Thespian makes endpoints itself, in forked processes, without arguments of ours
     launcher_pid = None if outlives_launcher else os.getpid()
@@ -86,9 +101,10 @@ def configure(
         pid_path=pid_path,
         launcher_pid=launcher_pid,
         admin_record=admin_record,
+        interface=interface or Interface(),
     )
     # Thespian asks this variable before it tries to find "its" address by a look at the routes.
-    os.environ["THESPIAN_BASE_IPADDR"] = LOOPBACK
+    os.environ["THESPIAN_BASE_IPADDR"] = _settings.interface.address
     # Its own log would otherwise be a file of a fixed name in a folder that everybody can write.
     if log_path is None:
         thesplog_control(logging.ERROR, False, 0)  # noqa: FBT003 - Thespian's signature
@@ -148,7 +164,8 @@ class SealedTCPTransport(stock.TCPTransport):  # type: ignore[misc]  # Thespian 
             raise RuntimeError("configure() the transport before anything starts")
         if isinstance(kind, stock.TCPEndpoint):
             _settle_in(_settings, is_admin=kind.args[1] is not None)
-        self._sealer = Sealer(_settings.cookie)
+        self._sealer = Sealer(_settings.cookie, clock_skew_s=_settings.interface.clock_skew_s)
+        self._networks = _settings.interface.networks
         self._complained_at = 0.0
         super().__init__(kind, *args)
         self._name = _seal_name(self.myAddress)
@@ -180,7 +197,21 @@ class SealedTCPTransport(stock.TCPTransport):  # type: ignore[misc]  # Thespian 
         while len(unfinished) >= MAX_UNFINISHED:
             oldest = min(unfinished, key=lambda fileno: unfinished[fileno]._expires._time_to_quit)  # noqa: SLF001 - no public way
             unfinished.pop(oldest).close()
+        known = set(unfinished)
         super()._acceptNewIncoming()
+        for fileno in set(unfinished) - known:
+            if not self._is_allowed(unfinished[fileno].socket):
+                self._complain(unfinished[fileno].socket, RejectedFrameError("its network is not allowed"))
+                unfinished.pop(fileno).close()
+
+    def _is_allowed(self, connection: Any) -> bool:
+        if not self._networks:
+            return True
+        try:
+            peer = ip_address(connection.getpeername()[0])
+        except OSError:
+            return False
+        return any(peer in network for network in self._networks)
 
     def _handlePossibleIncoming(self, incoming: Any, fileno: int, *args: Any, **kwargs: Any) -> Any:  # noqa: N802 - Thespian's name
         if fileno == -1 and incoming._expires.view().expired():  # noqa: SLF001 - no public way
