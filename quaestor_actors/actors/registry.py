@@ -34,21 +34,12 @@ from quaestor_actors.adapters.store_memory import MemoryStore
 from quaestor_actors.core import location_key, registrar, registry
 from quaestor_actors.core.location import Location, Registration, join_address
 from quaestor_actors.core.owner_record import Owner
-from quaestor_actors.core.registrar_state import (
-    ClockAdvanced,
-    Event,
-    OwnChanged,
-    OwnComplete,
-    Registrar,
-    Rules,
-    Standing,
-    Tell,
-    Warn,
-)
+from quaestor_actors.core.registrar_state import Event, OwnChanged, OwnComplete, Registrar, Rules, Standing, Tell, Warn
 from quaestor_actors.core.registrar_view import standing_of
 from quaestor_actors.core.registry import Registry
 from quaestor_actors.core.spec import StoreSpec
 from quaestor_actors.core.store import NO_LEASE, Store
+from quaestor_actors.core.store_work import ClockAdvanced
 
 WAIT_FOR_OWNERS_S = 2.0
 """A registry that was restarted goes on with what it has after this time, complete or not."""

@@ -14,8 +14,18 @@ from typing import assert_never
 from quaestor_actors.adapters.event_loop import LoopThread
 from quaestor_actors.core import owner_record
 from quaestor_actors.core.owner_record import Owner
-from quaestor_actors.core.registrar_state import (
-    Event,
+from quaestor_actors.core.registrar_state import Event, Write, WriteDone, WriteFailed
+from quaestor_actors.core.store import (
+    CompactedError,
+    Delete,
+    HasLease,
+    LeaseNotFoundError,
+    Put,
+    Store,
+    StoreDeniedError,
+    StoreError,
+)
+from quaestor_actors.core.store_work import (
     FollowingFailed,
     GrantLease,
     KeepAlive,
@@ -27,19 +37,6 @@ from quaestor_actors.core.registrar_state import (
     Revoke,
     Watch,
     Watched,
-    Write,
-    WriteDone,
-    WriteFailed,
-)
-from quaestor_actors.core.store import (
-    CompactedError,
-    Delete,
-    HasLease,
-    LeaseNotFoundError,
-    Put,
-    Store,
-    StoreDeniedError,
-    StoreError,
 )
 
 StoreEffect = GrantLease | KeepAlive | Revoke | ListAll | Watch | Write
@@ -128,10 +125,10 @@ class _Work:
     async def _grant(self, effect: GrantLease) -> None:
         store = self.store
         try:
-            lease = (await store.grant(effect.ttl_s)).lease
+            granted = await store.grant(effect.ttl_s)
             self._heard(store)
             try:
-                await store.put(owner_record.key_of(lease), self._owner, lease=lease)
+                await store.put(owner_record.key_of(granted.lease), self._owner, lease=granted.lease)
             except StoreDeniedError as error:
                 # Who may write locations alone can register all the same; people just do not see who it was.
                 self._log.warning("others cannot see who registers here: %s", error)
@@ -139,12 +136,12 @@ class _Work:
             self._failed(store)
             self._tell(LeaseFailed(reason=str(error), refused=isinstance(error, StoreDeniedError)))
         else:
-            self._tell(LeaseHeld(lease=lease))
+            self._tell(LeaseHeld(lease=granted.lease, ttl_s=granted.ttl_s))
 
     async def _keep_alive(self, effect: KeepAlive) -> None:
         store = self.store
         try:
-            await store.keep_alive(effect.lease)
+            ttl_s = await store.keep_alive(effect.lease)
         except LeaseNotFoundError:
             self._tell(LeaseGone(lease=effect.lease))
         except StoreError as error:
@@ -152,7 +149,7 @@ class _Work:
             self._tell(LeaseFailed(reason=str(error), refused=isinstance(error, StoreDeniedError)))
         else:
             self._heard(store)
-            self._tell(LeaseHeld(lease=effect.lease))
+            self._tell(LeaseHeld(lease=effect.lease, ttl_s=ttl_s))
 
     async def _revoke(self, effect: Revoke) -> None:
         # One that is not revoked ends by itself, a little later.

@@ -22,31 +22,33 @@ from quaestor_actors.core.coordination_changes import is_placed_here, next_chang
 from quaestor_actors.core.coordination_state import (
     Changed,
     ChangeFailed,
-    ClockAdvanced,
     Coordination,
     Effect,
     Event,
     Following,
-    FollowingFailed,
     Grant,
-    GrantLease,
-    KeepAlive,
     Kill,
-    LeaseFailed,
-    LeaseGone,
-    LeaseHeld,
     Leaving,
-    ListAll,
-    Listed,
-    Revoke,
     Rules,
     RunningChanged,
     Term,
-    Watch,
-    Watched,
 )
 from quaestor_actors.core.placement import Slot
 from quaestor_actors.core.store import Deleted, KeyValue
+from quaestor_actors.core.store_work import (
+    ClockAdvanced,
+    FollowingFailed,
+    GrantLease,
+    KeepAlive,
+    LeaseFailed,
+    LeaseGone,
+    LeaseHeld,
+    ListAll,
+    Listed,
+    Revoke,
+    Watch,
+    Watched,
+)
 
 RETRY_S = 0.05
 """How soon something that failed is tried again at first: an endpoint that is lost is left for the next one."""

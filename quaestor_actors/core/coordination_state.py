@@ -7,7 +7,21 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from quaestor_actors.core.placement import Floating, Slot
-from quaestor_actors.core.store import Condition, KeyValue, Listing, Operation, WatchBatch
+from quaestor_actors.core.store import Condition, KeyValue, Operation
+from quaestor_actors.core.store_work import (
+    ClockAdvanced,
+    FollowingFailed,
+    GrantLease,
+    KeepAlive,
+    LeaseFailed,
+    LeaseGone,
+    LeaseHeld,
+    ListAll,
+    Listed,
+    Revoke,
+    Watch,
+    Watched,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,58 +113,6 @@ class Coordination:
 # What happens
 
 
-@dataclass(frozen=True, slots=True)
-class ClockAdvanced:
-    """A deadline may have passed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeaseHeld:
-    """A lease was granted, or kept alive."""
-
-    lease: int
-    ttl_s: float
-    """What the store lets it last from now on."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeaseGone:
-    """The lease is no more."""
-
-    lease: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeaseFailed:
-    """The store did not say anything about the lease."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
-    """The cluster's keys were listed."""
-
-    number: int
-    listing: Listing
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watched:
-    """A watch has told something."""
-
-    number: int
-    batch: WatchBatch
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FollowingFailed:
-    """A list did not succeed, or a watch has ended."""
-
-    number: int
-    reason: str
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changed:
     """A change was made, or its conditions did not hold; the watch says what there is now."""
@@ -198,42 +160,6 @@ Event = (
 
 
 # What is to be done
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GrantLease:
-    """Answer: LeaseHeld or LeaseFailed."""
-
-    ttl_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeepAlive:
-    """Answer: LeaseHeld, LeaseGone or LeaseFailed."""
-
-    lease: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Revoke:
-    """Give the lease back; no answer."""
-
-    lease: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListAll:
-    """List the cluster's keys. Answer: Listed or FollowingFailed. The list or watch before it ends."""
-
-    number: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watch:
-    """Watch the cluster's keys. Answer: Watched, again and again, and FollowingFailed at the end."""
-
-    number: int
-    from_revision: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,26 +17,15 @@ from typing import assert_never
 from quaestor_actors.core.location import Location, Registration
 from quaestor_actors.core.location_key import key_of, location_of
 from quaestor_actors.core.registrar_state import (
-    ClockAdvanced,
     Effect,
     Event,
     Following,
-    FollowingFailed,
-    GrantLease,
-    KeepAlive,
-    LeaseFailed,
-    LeaseGone,
-    LeaseHeld,
-    ListAll,
-    Listed,
     OwnChanged,
     OwnComplete,
     Registrar,
     Rules,
     Trouble,
     Warn,
-    Watch,
-    Watched,
     WriteDone,
     WriteFailed,
 )
@@ -51,6 +40,19 @@ from quaestor_actors.core.registrar_view import (
 )
 from quaestor_actors.core.registrar_writes import next_revocation, next_write, written
 from quaestor_actors.core.store import NO_LEASE
+from quaestor_actors.core.store_work import (
+    ClockAdvanced,
+    FollowingFailed,
+    GrantLease,
+    KeepAlive,
+    LeaseFailed,
+    LeaseGone,
+    LeaseHeld,
+    ListAll,
+    Listed,
+    Watch,
+    Watched,
+)
 
 FIRST_RETRY_S = 0.05
 LAST_RETRY_S = 0.5

@@ -8,7 +8,21 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from quaestor_actors.core.location import ClientTls, Location, Registration
-from quaestor_actors.core.store import NO_LEASE, Listing, WatchBatch
+from quaestor_actors.core.store import NO_LEASE
+from quaestor_actors.core.store_work import (
+    ClockAdvanced,
+    FollowingFailed,
+    GrantLease,
+    KeepAlive,
+    LeaseFailed,
+    LeaseGone,
+    LeaseHeld,
+    ListAll,
+    Listed,
+    Revoke,
+    Watch,
+    Watched,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,56 +172,6 @@ class OwnComplete:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LeaseHeld:
-    """A lease was granted, or kept alive."""
-
-    lease: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeaseGone:
-    """A lease is no more."""
-
-    lease: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeaseFailed:
-    """The store did not say anything about the lease."""
-
-    reason: str
-    refused: bool = False
-    """It will not before somebody has mended something."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
-    """The store's locations were listed."""
-
-    number: int
-    listing: Listing
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watched:
-    """A watch has told something."""
-
-    number: int
-    batch: WatchBatch
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FollowingFailed:
-    """A list did not succeed, or a watch has ended."""
-
-    number: int
-    reason: str
-    compacted: bool = False
-    """The revision that was asked for is too old."""
-    refused: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class WriteDone:
     """What was to be written and removed has been."""
 
@@ -231,11 +195,6 @@ class WriteFailed:
     refused: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ClockAdvanced:
-    """A deadline may have passed."""
-
-
 Event = (
     OwnChanged
     | OwnComplete
@@ -252,42 +211,6 @@ Event = (
 
 
 # What is to be done
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GrantLease:
-    """Answer: LeaseHeld or LeaseFailed."""
-
-    ttl_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeepAlive:
-    """Answer: LeaseHeld, LeaseGone or LeaseFailed."""
-
-    lease: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Revoke:
-    """No answer: a lease that is left ends by itself."""
-
-    lease: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListAll:
-    """Answer: Listed or FollowingFailed. The list or watch before it ends."""
-
-    number: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watch:
-    """Answer: Watched, again and again, and FollowingFailed at the end. The list or watch before it ends."""
-
-    number: int
-    from_revision: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

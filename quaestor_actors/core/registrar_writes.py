@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from quaestor_actors.core.location_key import location_of
-from quaestor_actors.core.registrar_state import Registrar, Revoke, Stored, Write, WriteDone
+from quaestor_actors.core.registrar_state import Registrar, Stored, Write, WriteDone
 from quaestor_actors.core.store import MAX_OPERATIONS, NO_LEASE
+from quaestor_actors.core.store_work import Revoke
 
 REWRITE_S = 1.0
 """A key that somebody deletes again and again is written at most this often."""

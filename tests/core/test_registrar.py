@@ -105,7 +105,7 @@ def test__lease_found_gone_by_a_write_while_kept_alive__is_replaced_once(world: 
         world.pass_time(FIRST_RETRY_S)
     else:
         del host.pending[LEASE]
-        host.on(LeaseHeld(lease=lost) if answer == "held" else LeaseGone(lease=lost))
+        host.on(LeaseHeld(lease=lost, ttl_s=10.0) if answer == "held" else LeaseGone(lease=lost))
     assert len(host.all(GrantLease)) == 1
     world.pass_time(FIRST_RETRY_S, answering=True)
     assert len(host.all(GrantLease)) == 1

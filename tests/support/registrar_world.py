@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TypeVar, assert_never
 
-from support.simulated_store import SimStore
+from support.simulated_store import NEVER_S, SimStore
 
 from quaestor_actors.core import registrar
 from quaestor_actors.core import registrar_state as facts
@@ -294,9 +294,11 @@ def performed(pending: Pending, store: SimStore, *, parts: int = 2) -> Event:
     """Do an operation, or (of a write) so many parts of it, and return the answer to come."""
     match pending.effect:
         case GrantLease(ttl_s=ttl_s):
-            return facts.LeaseHeld(lease=store.grant(ttl_s))
+            return facts.LeaseHeld(lease=store.grant(ttl_s), ttl_s=ttl_s)
         case KeepAlive(lease=lease):
-            return facts.LeaseHeld(lease=lease) if store.keep_alive(lease) else facts.LeaseGone(lease=lease)
+            return (
+                facts.LeaseHeld(lease=lease, ttl_s=NEVER_S) if store.keep_alive(lease) else facts.LeaseGone(lease=lease)
+            )
         case ListAll(number=number):
             entries = tuple(store.entries[key] for key in sorted(store.entries))
             return facts.Listed(number=number, listing=Listing(revision=store.revision, entries=entries))
