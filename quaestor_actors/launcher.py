@@ -18,7 +18,6 @@ from typing import TextIO
 
 from quaestor_actors.actors.root_messages import Changed
 from quaestor_actors.actors.view import ActorView, AgentView, LocationView, MemberView, RegistryView
-from quaestor_actors.core.group import member_names
 from quaestor_actors.core.plan import Plan
 from quaestor_actors.core.spec import ClusterSpec
 from quaestor_actors.system.guardian import Guardian, Report
@@ -125,7 +124,7 @@ class Narrator:
 
 def _members_of(spec: ClusterSpec) -> list[str]:
     agents = [agent for agent in spec.agents if not agent.is_builtin_balancer]
-    return [name for agent in agents for name in member_names(agent.agent_type, agent.process_count)]
+    return [name for agent in agents for name in agent.members]
 
 
 def run_cluster(

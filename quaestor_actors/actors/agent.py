@@ -26,6 +26,7 @@ from quaestor_actors.actors.agent_messages import (
     StartAgent,
     commanded,
 )
+from quaestor_actors.actors.agent_notes import AgentNotes
 from quaestor_actors.actors.base import Identity, Ready, SetLogLevel, Stop, Stopped, TreeActor
 from quaestor_actors.actors.children import WAKE_KEY, ChildPlan, Children
 from quaestor_actors.actors.member_processes import MemberProcesses
@@ -39,7 +40,6 @@ from quaestor_actors.actors.prober import (
     configuration_of,
 )
 from quaestor_actors.actors.registry_messages import Announce, Deregister, Register
-from quaestor_actors.adapters.state_file import StateFile
 from quaestor_actors.core import actor, adoption, cluster, group, member
 from quaestor_actors.core.agent import (
     ClockAdvanced,
@@ -72,7 +72,7 @@ class AgentSupervisor(TreeActor):
     _plan: AgentPlan
     _children: Children
     _processes: MemberProcesses
-    _state_file: StateFile
+    _notes: AgentNotes
 
     def __init__(self) -> None:
         """Begin with nothing; StartAgent brings everything."""
@@ -84,7 +84,6 @@ class AgentSupervisor(TreeActor):
         self._introduction = 0
         self._prober: ActorAddress | None = None
         self._told: tuple[cluster.AgentReport, Mapping[str, actor.Child]] | None = None
-        self._cannot_save = False
 
     def receive(self, message: Any, sender: ActorAddress) -> None:
         """Handle commands of the root and verdicts of the prober."""
@@ -134,7 +133,9 @@ class AgentSupervisor(TreeActor):
     def _begin(self, message: StartAgent, sender: ActorAddress) -> None:
         self.begin(message.identity, sender)
         self._plan = message.plan
-        self._state_file = StateFile(message.state_path)
+        self._notes = AgentNotes(
+            self, agent=self._owner, state_path=message.state_path, log_directory=message.log_directory
+        )
         self._processes = MemberProcesses(
             self,
             spec=message.plan.spec,
@@ -198,7 +199,7 @@ class AgentSupervisor(TreeActor):
     # What a predecessor left, and what is configured now
 
     def _adopt(self, start: StartAll) -> None:
-        known = self._state_file.load()
+        known = self._notes.load()
         wanted = fingerprints(self._spec)
         settled = adoption.settle(
             known,
@@ -253,7 +254,7 @@ class AgentSupervisor(TreeActor):
                 due.extend(caused)
             starts = [effect for effect in due if isinstance(effect, member.Spawn)]
             pending.extend(self._started(effect) for effect in starts)
-            self._save()
+            self._notes.save(self._group)
             others = [effect for effect in due if not isinstance(effect, member.Spawn)]
             pending.extend(fact for effect in others if (fact := self._perform(effect)) is not None)
             due = []
@@ -334,18 +335,7 @@ class AgentSupervisor(TreeActor):
         registrations = tuple(registration for of_one in found for registration in of_one)
         self.send(registry, Announce(owner=self._owner, introduction=self._introduction, registrations=registrations))
 
-    # What others must know or keep
-
-    def _save(self) -> None:
-        try:
-            self._state_file.save(self._group)
-        except OSError as error:
-            # Members are kept all the same; a successor would have to find them by their environment.
-            if not self._cannot_save:
-                self.log.error("cannot write %s: %s", self._state_file.path, error.strerror or error)  # noqa: TRY400
-            self._cannot_save = True
-        else:
-            self._cannot_save = False
+    # What others must know
 
     def _tell_root(self) -> None:
         members, children = self._group.members, self._children.tree.children
@@ -357,13 +347,15 @@ class AgentSupervisor(TreeActor):
             return
         self._shown, self._told = dict(members), told
         host, parent, epoch = self._spec.host_name, self.identity.name, self.epoch_of
+        zero = epoch(0.0)
         news = AgentChanged(
             agent=self.identity.name,
             incarnation=self.identity.incarnation,
             report=told[0],
-            members=tuple(view.of_member(each, host=host, since=epoch(each.since)) for each in changed),
+            members=tuple(view.of_member(each, host=host, epoch_of_zero=zero) for each in changed),
             gone=gone,
             whole=is_whole,
+            restarts=tuple(zero + at for at in self._group.restarts),
             actors=tuple(view.of_child(each, parent=parent, since=epoch(each.since)) for each in children.values()),
         )
         self.send(self.parent, news)
@@ -379,7 +371,7 @@ class AgentSupervisor(TreeActor):
 
     def _all_stopped(self) -> None:
         if group.all_stopped(self._group):
-            self._state_file.remove()
+            self._notes.remove()
         self.send(self.parent, Stopped(identity=self.identity))
         self.end()
 

@@ -101,6 +101,8 @@ class AgentChanged:
     whole: bool = False
     """From a supervisor that has just taken over: there are no other members than these."""
     actors: tuple[ActorView, ...] = ()
+    restarts: tuple[float, ...] = ()
+    """When its members were restarted lately, in seconds since the epoch; only with an intensity."""
 
 
 def commanded(command: Command, name: str) -> Event:

@@ -38,12 +38,13 @@ from quaestor_actors.actors.root_messages import (
     StatusReply,
     StatusRequest,
 )
+from quaestor_actors.actors.root_notes import RootNotes
 from quaestor_actors.actors.view import ActorView, AgentView, MemberView, RegistryView, TreeView
 from quaestor_actors.core import cluster, plan, selector
 from quaestor_actors.core.actor import ActorState, Child
 from quaestor_actors.core.agent import Phase
 from quaestor_actors.core.cluster import AgentReport, Cluster
-from quaestor_actors.core.spec import LOAD_BALANCER, ClusterSpec, Condition
+from quaestor_actors.core.spec import LOAD_BALANCER, AgentSpec, ClusterSpec, Condition
 
 
 class RootSupervisor(TreeActor):
@@ -52,12 +53,14 @@ class RootSupervisor(TreeActor):
     _plans: ChildPlans
     _children: Children
     _cluster: Cluster
+    _notes: RootNotes
 
     def __init__(self) -> None:
         """Begin with nothing; StartRoot brings everything."""
         super().__init__()
         self._members: dict[str, MemberView] = {}
         self._grandchildren: dict[str, tuple[ActorView, ...]] = {}
+        self._recent_restarts: dict[str, tuple[float, ...]] = {}
         self._balancer_address: str | None = None
         self._registry_view: RegistryView | None = None
         self._introductions = 0
@@ -94,6 +97,7 @@ class RootSupervisor(TreeActor):
             case RegistryRequest():
                 self._pass_on(message, sender)
             case Stop():
+                self._notes.cluster("stopping", "as commanded")
                 self._children.stop(force=message.force)
             case _ if not self._children.handle(message, sender):
                 self.log.warning("unexpected message %s", type(message).__name__)
@@ -113,6 +117,9 @@ class RootSupervisor(TreeActor):
     def _begin(self, message: StartRoot, sender: ActorAddress) -> None:
         self.begin(message.identity, sender)
         self._cluster = cluster.create(message.spec)
+        self._notes = RootNotes(self, cluster=message.spec.name, log_directory=message.log_directory)
+        again = f"every actor was started again (tree number {message.identity.incarnation})"
+        self._notes.cluster("running", "launched" if message.identity.incarnation == 1 else again)
         self._plans = ChildPlans(message, lambda name: self._cluster.agents[name].open)
         self._children = Children(
             self,
@@ -137,6 +144,7 @@ class RootSupervisor(TreeActor):
                     self._tell_agent(effect.agent, RestartAgent(reason=effect.reason))
                 case cluster.EndCluster():
                     self.log.warning("the cluster ends: %s", effect.reason)
+                    self._notes.cluster("stopping", effect.reason)
                     self.send(self.parent, Ending(reason=effect.reason, failed=effect.failed))
                     self._children.stop(force=False)
                 case _:
@@ -152,6 +160,7 @@ class RootSupervisor(TreeActor):
         if child is None or child.incarnation != message.incarnation:
             return
         self._grandchildren[message.agent] = message.actors
+        self._recent_restarts[message.agent] = message.restarts
         gone = self._gone(message)
         self._members.update({member.member: member for member in message.members})
         for name in gone:
@@ -171,6 +180,7 @@ class RootSupervisor(TreeActor):
 
     def _balancer_changed(self, message: BalancerChanged) -> None:
         self._balancer_address = message.address
+        self._notes.locations(message.locations)
         self.send(self.parent, Changed(locations=message.locations))
         reached = frozenset({Condition.STARTED, Condition.SERVING})
         report = AgentReport(phase=Phase.RUNNING, reached=reached)
@@ -179,6 +189,7 @@ class RootSupervisor(TreeActor):
     def _registry_reported(self, found: RegistryView) -> None:
         before, self._registry_view = self._registry_view, found
         if before is None or before.state != found.state:
+            self._notes.registry(before, found)
             self.send(self.parent, Changed(registry=found))
 
     def _pass_on(self, request: RegistryRequest, sender: ActorAddress) -> None:
@@ -191,6 +202,7 @@ class RootSupervisor(TreeActor):
     def _reload(self, spec: ClusterSpec) -> None:
         before = self._spec
         found = plan.diff(before, spec)
+        self._notes.reloaded(found)
         self.send(self.parent, Reloaded(plan=found))
         if found.refusal is not None or not found.actions:
             return
@@ -219,6 +231,7 @@ class RootSupervisor(TreeActor):
     def _forget_agents(self, names: set[str]) -> None:
         for name in names:
             self._shown_agents.pop(name.removeprefix("agent/"), None)
+            self._recent_restarts.pop(name, None)
 
     def _command(self, request: CommandRequest) -> CommandReply:
         chosen = selector.choose(request.selectors, self._members)
@@ -272,8 +285,10 @@ class RootSupervisor(TreeActor):
         self._forget_members_without_agent()
         actors = {actor.name: actor for actor in self._actor_views()}
         news = tuple(new for name, new in actors.items() if _differs(new, self._shown.get(name)))
+        self._notes.actors(self._shown, actors)
         self._shown = actors
-        agents = {agent.agent: agent for agent in self._agent_views()}
+        # Who was restarted when is there for whoever asks; it is no news by itself.
+        agents = {agent.agent: replace(agent, recent_restarts=()) for agent in self._agent_views()}
         changed = tuple(new for name, new in agents.items() if self._shown_agents.get(name) != new)
         self._shown_agents = agents
         if news or changed:
@@ -298,16 +313,23 @@ class RootSupervisor(TreeActor):
             self.send(self.parent, Changed(gone=gone))
 
     def _agent_views(self) -> list[AgentView]:
+        kept = self._plans.agents
         return [
-            AgentView(
-                agent=name,
-                phase=agent.report.phase.value,
-                reason=agent.report.reason,
-                waits_for=tuple(cluster.missing(self._cluster, name)) if not agent.open else (),
-            )
-            for name, agent in self._cluster.agents.items()
-            if agent_name(name) in self._plans.agents
+            self._agent_view(name, kept[agent_name(name)]) for name in self._cluster.agents if agent_name(name) in kept
         ]
+
+    def _agent_view(self, name: str, spec: AgentSpec) -> AgentView:
+        agent, intensity = self._cluster.agents[name], spec.restart.intensity
+        return AgentView(
+            agent=name,
+            phase=agent.report.phase.value,
+            reason=agent.report.reason,
+            waits_for=tuple(cluster.missing(self._cluster, name)) if not agent.open else (),
+            startup_retries=max(1, self._spec.startup_retries),
+            restart_limit=None if intensity is None else intensity.limit,
+            restart_period_s=None if intensity is None else intensity.period_s,
+            recent_restarts=self._recent_restarts.get(agent_name(name), ()),
+        )
 
     def _actor_views(self) -> list[ActorView]:
         children = self._children.tree.children
@@ -338,6 +360,7 @@ class RootSupervisor(TreeActor):
         )
 
     def _all_stopped(self) -> None:
+        self._notes.cluster("stopped", "every actor has stopped")
         self.send(self.parent, Stopped(identity=self.identity))
         self.end()
 

@@ -27,6 +27,20 @@ class MemberView:
     port: int | None
     restarts: int
     incarnation: int
+    failures: int = 0
+    """Unexpected ends in a row; they set the back-off."""
+    failed_starts: int = 0
+    """Starts in a row that never served; there is a limit to them."""
+    failed_checks: int = 0
+    """Health checks in a row."""
+    check: str = ""
+    """What the last health check of the present process said."""
+    deadline: float | None = None
+    """When the present state is looked at again, if nothing happens before; None: it does not wait for time."""
+    recycle_at: float | None = None
+    """When the present process is old enough to be replaced."""
+    due: str | None = None
+    """Why the present process is to be replaced as soon as it is idle."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +64,13 @@ class AgentView:
     phase: str
     reason: str
     waits_for: tuple[str, ...]
+    startup_retries: int | None = None
+    """So many starts in a row of a member may fail before it is given up."""
+    restart_limit: int | None = None
+    """More restarts of members within `restart_period_s` make the agent give up; None: there is no limit."""
+    restart_period_s: float | None = None
+    recent_restarts: tuple[float, ...] = ()
+    """When members were restarted lately, where there is a limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,18 +128,25 @@ class TreeView:
     """None while it is being started."""
 
 
-def of_member(member: Member, *, host: str, since: float) -> MemberView:
-    """Return the view of a member."""
+def of_member(member: Member, *, host: str, epoch_of_zero: float) -> MemberView:
+    """Return the view of a member, whose times are of a clock that was at zero at that time of the epoch."""
     return MemberView(
         member=member.member_id,
         state=member.state.value,
         reason=member.reason,
-        since=since,
+        since=epoch_of_zero + member.since,
         pid=member.process.pid if member.process else None,
         host=host,
         port=member.port,
         restarts=member.restarts,
         incarnation=member.incarnation,
+        failures=member.failures,
+        failed_starts=member.failed_starts,
+        failed_checks=member.failed_checks,
+        check=member.check,
+        deadline=None if member.deadline is None else epoch_of_zero + member.deadline,
+        recycle_at=None if member.recycle_at is None else epoch_of_zero + member.recycle_at,
+        due=member.due,
     )
 
 

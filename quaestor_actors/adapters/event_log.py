@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from quaestor_actors.core.event import Event, from_document, to_document
 
@@ -45,6 +46,49 @@ class EventLog:
             os.write(descriptor, data)
         finally:
             os.close(descriptor)
+
+
+class EventFollower:
+    """Reads what is added to a ring, whoever writes it.
+
+    Nothing is missed unless the ring turns twice between two looks.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Begin with the oldest event that there is."""
+        self._path = path
+        self._inode: int | None = None
+        self._offset = 0
+
+    def added(self) -> list[Event]:
+        """Return the events that were not returned yet; a line that is being written is left for the next time."""
+        try:
+            newer = self._path.open("rb")
+        except FileNotFoundError:
+            return []
+        with newer:
+            inode = os.fstat(newer.fileno()).st_ino
+            before = [] if inode == self._inode else self._rest_of_older()
+            if inode != self._inode:
+                self._inode, self._offset = inode, 0
+            return before + self._taken(newer)
+
+    def _rest_of_older(self) -> list[Event]:
+        try:
+            older = older_of(self._path).open("rb")
+        except FileNotFoundError:
+            return []
+        with older:
+            if os.fstat(older.fileno()).st_ino != self._inode:
+                self._offset = 0
+            return self._taken(older)
+
+    def _taken(self, file: BinaryIO) -> list[Event]:
+        file.seek(self._offset)
+        data = file.read()
+        whole = data[: data.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        return [event for line in whole.splitlines() if (event := parsed(line)) is not None]
 
 
 def older_of(path: Path) -> Path:

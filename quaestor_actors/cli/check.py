@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from quaestor_actors.cli.options import config_option
+from quaestor_actors.cli.options import config_option, host_option
 from quaestor_actors.config import (
     CLUSTER_FILE,
     LOAD_BALANCER_FILE,
@@ -20,16 +20,18 @@ from quaestor_actors.errors import ConfigError
 
 @click.command(short_help="Check the configuration and start nothing.")
 @config_option
-def check(config_directory: Path | None) -> None:
+@host_option
+def check(config_directory: Path | None, host: str | None) -> None:
     """Check the configuration files of a cluster or of a balancer alone, and start nothing.
 
-    Everything that is wrong is listed as file:line:column; the exit code is 2 then.
+    Everything that is wrong is listed as file:line:column; the exit code is 2 then. Of a cluster of several hosts, what
+    this one runs is checked against this machine.
 
     Example: quaestor check -c conf
     """
     try:
         directory = find_config_directory(config_directory, CLUSTER_FILE, cwd=Path.cwd())
-        loaded = load_cluster(directory, environ=os.environ)
+        loaded = load_cluster(directory, environ=os.environ, host=host)
     except ConfigError as missing:
         # A folder with only the balancer's file is a configuration too.
         try:

@@ -18,6 +18,8 @@ class ExitCode(IntEnum):
     NOT_RUNNING = 4
     CONFLICT = 5
     """What was asked for contradicts what is, or what it names is not there."""
+    TIMED_OUT = 124
+    """Only of a verb that waits; as timeout(1) has it."""
     INTERRUPTED = 130
     """Ctrl+C, as shells have it."""
 

@@ -12,7 +12,7 @@ import stat
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -221,7 +221,8 @@ def _load(directory: Path | None, environ: Mapping[str, str]) -> tuple[str, Path
         ConfigError: there is none, or it cannot be used.
     """
     cwd = Path.cwd()
-    verb, load = "cluster", load_cluster
+    verb = "cluster"
+    load: Callable[..., LoadedCluster] = load_cluster
     try:
         found = find_config_directory(directory, CLUSTER_FILE, cwd=cwd)
     except ConfigError as missing:

@@ -31,6 +31,16 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
             "Default: the system's roots."
         ),
         "logLevel": "Of the cluster's own log: `debug`, `info`, `warning` or `error`. Default: info.",
+        "hosts": "Mapping from names to the machines that are one cluster, see below. Default: this machine alone.",
+        "address": "Of one of `hosts`: the IPv4 address by which the others reach it.",
+        "adminPort": "Of one of `hosts`: the port of its actors. Default: 7071.",
+        "allowedNetworks": (
+            "Who else may connect to the ports of actors: networks such as `10.0.0.0/24`, or addresses. "
+            "Default: the hosts alone."
+        ),
+        "cookieFile": (
+            "The secret that all hosts have in common, from the folder of the file. Default: `QUAESTOR_COOKIE`."
+        ),
     },
     "agents": {
         "agentType": (
@@ -57,8 +67,8 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
             "ended normally); a list means `serving`. Stopping goes the other way round."
         ),
         "hostName": (
-            "Where health checks and clients reach the members. Default: localhost, with `hosts` of etcd the "
-            "own one of them."
+            "Where health checks and clients reach the members. Default: localhost, with `hosts` of the "
+            "cluster or of etcd the own one of them."
         ),
         "useTLS": "Health checks and the balancer use TLS; see TLS. Default: false.",
         "clientCertificate": (
@@ -140,9 +150,16 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         ),
         "logMaxMegabytes": "Size at which a member's output file `TYPE-N.log` is rotated; 0: never. Default: 10.",
         "logFiles": "Rotated files that are kept: `TYPE-N.log.1` is the newest. Default: 5.",
+        "floating": "Members that run on any hosts, see below: a mapping with the three keys that follow.",
+        "count": "Of `floating`: how many members there are on all hosts together. Default: 1.",
+        "spread": "Of `floating`: no host runs a second one while another has none. Default: true.",
+        "prefer": "Of `floating`: hosts that come before the others, the best first; what runs is not moved for it.",
         "excludeFromServiceRegistry": "Kept running, not handed out. Default: false.",
         "endpoints": "Further members of the same etcd, `[host:port, ...]`; whichever answers is used.",
-        "hosts": "The hosts of an etcd whose members all have the first of `ports`; see below.",
+        "hosts": (
+            "The hosts of an etcd whose members all have the first of `ports`, see below; of any other agent "
+            "those that it runs on."
+        ),
         "peerPort": "Where the members of the etcd talk to each other. Default: the port after that.",
         "dataDirectory": (
             "Where the etcd that is started keeps its data, from the folder of the file. Default: "

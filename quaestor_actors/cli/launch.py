@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import click
 
-from quaestor_actors.cli.options import config_option
+from quaestor_actors.cli.options import config_option, host_option
 from quaestor_actors.cli.reading import Reader, Reading, read_cluster, read_load_balancer
 from quaestor_actors.core.spec import ClusterSpec
 
@@ -39,15 +41,19 @@ def _tell(remarks: tuple[str, ...]) -> None:
 
 @click.command(short_help="Run a cluster in the foreground until Ctrl+C.")
 @config_option
-def cluster(config_directory: Path | None) -> int:
+@host_option
+def cluster(config_directory: Path | None, host: str | None) -> int:
     """Run a cluster in the foreground until Ctrl+C or SIGTERM.
 
     Starts every agent of quaestor.cluster.config.yml, keeps its members serving, and balances them if there is a
-    LoadBalancer agent. A second Ctrl+C ends members at once.
+    LoadBalancer agent. A second Ctrl+C ends members at once. On each host of several the same files are used, and the
+    agents run that are not pinned to others.
 
     Example: quaestor cluster -c conf
     """
-    return _run(read_cluster, config_directory)
+    # Secrets are taken out of the environment of this process, and later readings ask whether they were there.
+    environ = dict(os.environ)
+    return _run(partial(read_cluster, host=host, environ=environ), config_directory)
 
 
 @click.command("load-balancer", short_help="Run only the balancer, for services that somebody else runs.")

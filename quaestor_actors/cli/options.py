@@ -32,6 +32,12 @@ config_option = click.option(
     help="Folder of the configuration files. Default: the installed sample's, else the current folder.",
 )
 
+host_option = click.option(
+    "--host",
+    metavar="NAME",
+    help="Which of the configured hosts this is. Default: the one whose address this machine has.",
+)
+
 cluster_option = click.option(
     "--cluster",
     "name",

@@ -52,9 +52,9 @@ class Output:
             # Only who watches pays for it.
             from quaestor_actors.cli.watching import watch  # noqa: PLC0415
 
-            watch(look, self.form, interval_s=self.interval_s, screen=self._screen)
+            watch(look, self.form, interval_s=self.interval_s, screen=self.screen)
         listing = look()
-        screen = self._screen()
+        screen = self.screen()
         text = rendered(listing, self.form, width=screen.width, has_colours=screen.has_colours)
         if text:
             click.echo(text, color=screen.has_colours)
@@ -63,7 +63,8 @@ class Output:
                 click.echo(note, err=True)
         return listing
 
-    def _screen(self) -> Screen:
+    def screen(self) -> Screen:
+        """Return what is known of standard output now."""
         return screen_of(sys.stdout, self.colour, os.environ)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -72,8 +72,16 @@ def _read_and_tell(answer: Connection, read: Callable[[Path | None], Reading], d
         answer.send(outcome)
 
 
-def read_cluster(directory: Path | None) -> Reading:
-    """Read a cluster's files, from a folder or the usual places."""
+def read_cluster(
+    directory: Path | None, *, host: str | None = None, environ: Mapping[str, str] | None = None
+) -> Reading:
+    """Read a cluster's files, from a folder or the usual places.
+
+    Args:
+        directory: None means the usual places.
+        host: which of the cluster's hosts this is; None: the one whose address this machine has.
+        environ: the environment; None means that of this process.
+    """
     # Imported here because only the child may pay for it.
     from quaestor_actors.config import (  # noqa: PLC0415
         CLUSTER_FILE,
@@ -83,7 +91,7 @@ def read_cluster(directory: Path | None) -> Reading:
     )
 
     found = find_config_directory(directory, CLUSTER_FILE, cwd=Path.cwd())
-    loaded = load_cluster(found, environ=os.environ)
+    loaded = load_cluster(found, environ=os.environ if environ is None else environ, host=host)
     files = (found / CLUSTER_FILE, found / LOAD_BALANCER_FILE)
     return Reading(spec=loaded.spec, files=files, remarks=loaded.remarks())
 

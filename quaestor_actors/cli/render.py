@@ -165,10 +165,25 @@ def cluster_document(shown: Shown) -> dict[str, Any]:
         "launcher_pid": shown.launcher_pid,
         "balancer_address": tree.balancer_address,
         "registry": None if tree.registry is None else _timestamps(asdict(tree.registry), now),
-        "members": [_timestamps(asdict(member), now) for member in members_in_order(tree)],
-        "agents": [asdict(agent) for agent in tree.agents],
+        "members": [member_document(member, now) for member in members_in_order(tree)],
+        "agents": [agent_document(agent) for agent in tree.agents],
         "actors": [_timestamps(asdict(actor), now) for actor in tree.actors],
     }
+
+
+def member_document(member: MemberView, now: float) -> dict[str, Any]:
+    """Return a member as plain data."""
+    at = {"deadline": _moment_or_none(member.deadline), "recycle_at": _moment_or_none(member.recycle_at)}
+    return {**_timestamps(asdict(member), now), **at}
+
+
+def agent_document(agent: AgentView) -> dict[str, Any]:
+    """Return an agent as plain data."""
+    return {**asdict(agent), "recent_restarts": [moment(at) for at in agent.recent_restarts]}
+
+
+def _moment_or_none(at: float | None) -> str | None:
+    return None if at is None else moment(at)
 
 
 def _timestamps(document: dict[str, Any], now: float) -> dict[str, Any]:

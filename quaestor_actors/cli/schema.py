@@ -56,11 +56,13 @@ def configuration_schema(file: ConfigFile) -> dict[str, Any]:
     """Return the schema of a file. Nothing is required in it, because names compare case-insensitively."""
     # The validation library takes a tenth of a second.
     from quaestor_actors.config import CLUSTER_FILE, LOAD_BALANCER_FILE  # noqa: PLC0415
-    from quaestor_actors.config.schema import ClusterKeys, LoadBalancerKeys  # noqa: PLC0415
+    from quaestor_actors.config.schema import ClusterKeys, FloatingKeys, HostKeys, LoadBalancerKeys  # noqa: PLC0415
     from quaestor_actors.config.schema_agent import AgentKeys  # noqa: PLC0415
 
     # In the mapping form an agent may have nothing but its name.
     agent_keys = {**_section(AgentKeys, "agents", at="agent"), "type": ["object", "null"]}
+    # That it is a mapping, or nothing, is said where it is used.
+    floating = {name: rule for name, rule in _section(FloatingKeys, "agents", at="floating").items() if name != "type"}
     is_cluster = file is ConfigFile.CLUSTER
     name = "clusterConfig" if is_cluster else "loadBalancerConfig"
     keys = ClusterKeys if is_cluster else LoadBalancerKeys
@@ -78,7 +80,12 @@ def configuration_schema(file: ConfigFile) -> dict[str, Any]:
         "$schema": DIALECT,
         "title": CLUSTER_FILE if is_cluster else LOAD_BALANCER_FILE,
         **_mapping(sections, at="#"),
-        "definitions": {name: _section(keys, name), "agent": agent_keys},
+        "definitions": {
+            name: _section(keys, name),
+            "agent": agent_keys,
+            "host": _section(HostKeys, "clusterConfig", at="host"),
+            "floating": floating,
+        },
     }
 
 
@@ -88,7 +95,7 @@ def _section(keys: type[Keys], name: str, *, at: str | None = None) -> dict[str,
     annotations = {str(info.alias): info.annotation for info in keys.model_fields.values()}
     properties = {}
     for key, found in raw.items():
-        rule = _rule(key, found, annotations[key])
+        rule = _rule(key, found, annotations[key], section=name)
         description = {"description": described[key]} if key in described else {}
         default = found.get("default")
         properties[key] = {
@@ -112,8 +119,10 @@ def _mapping(properties: dict[str, Any], *, at: str) -> dict[str, Any]:
     }
 
 
-def _rule(key: str, found: dict[str, Any], annotation: Any) -> dict[str, Any]:
-    special = _special_rules().get(key)
+def _rule(key: str, found: dict[str, Any], annotation: Any, *, section: str) -> dict[str, Any]:
+    rules = _special_rules()
+    # Some keys are called alike, and mean something else in another section.
+    special = rules.get(f"{section}.{key}", rules.get(key))
     if special is not None:
         return special
     if isinstance(annotation, type) and issubclass(annotation, StrEnum):
@@ -131,6 +140,8 @@ def _special_rules() -> dict[str, dict[str, Any]]:
     port = {"type": "integer", "minimum": 1, "maximum": LAST_PORT}
     limit = {"anyOf": [{"type": "integer", "minimum": 0}, _word("unlimited")]}
     return {
+        "adminPort": port,
+        "clusterConfig.hosts": {"type": "object", "additionalProperties": {"$ref": "#/definitions/host"}},
         "clusterShutdownAction": _word("None", "Kill"),
         "dependsOn": {
             "type": ["object", "array"],
@@ -139,6 +150,7 @@ def _special_rules() -> dict[str, dict[str, Any]]:
         },
         "endpoints": {"type": "array", "items": {"type": "string", "pattern": r"^[^/\s]+:[0-9]{1,5}$"}},
         "environmentVariables": {"type": "object", "additionalProperties": _TEXT},
+        "floating": {"type": "object", "allOf": [{"$ref": "#/definitions/floating"}]},
         "peerPort": port,
         "port": port,
         "ports": {"type": "array", "items": port},

@@ -15,6 +15,7 @@ from quaestor_actors.config.supervision import restart_spec
 from quaestor_actors.config.value_rules import name_problem
 from quaestor_actors.config.yaml_values import described, is_null
 from quaestor_actors.core.location import ClientTls
+from quaestor_actors.core.placement import Floating
 from quaestor_actors.core.spec import (
     LOAD_BALANCER,
     AgentSpec,
@@ -44,6 +45,11 @@ class AgentSection:
     """Empty when it is missing or wrong, which has been reported."""
     type_place: Place
     """Of the agent's type, be it a value or the key of the mapping form."""
+    hosts: tuple[str, ...] = ()
+    """Names of those it is pinned to; none: it runs on each."""
+    floating: Floating | None = None
+    is_here: bool = True
+    """It runs, or may run, on this host."""
 
     @property
     def is_builtin_balancer(self) -> bool:
@@ -107,9 +113,10 @@ def check_port_count(agent: AgentSection, report: Report) -> None:
     # An agent scaled down to nothing keeps its ports for when it is scaled up again.
     if not ports or count in {0, len(ports)}:
         return
+    said_by = "processCount" if agent.floating is None else "the count of floating"
     message = (
         f"{len(ports)} {'port' if len(ports) == 1 else 'ports'} for {count} "
-        f"{'process' if count == 1 else 'processes'}; give as many as processCount, or none"
+        f"{'process' if count == 1 else 'processes'}; give as many as {said_by}, or none"
     )
     report.fault(section.place_of("ports"), message)
 
@@ -165,6 +172,9 @@ def agent_spec(
         arguments=keys.command_line_arguments,
         environment=tuple(keys.environment_variables.items()),
         process_count=process_count,
+        hosts=agent.hosts,
+        floating=agent.floating,
+        numbers=None if agent.floating is None else (),
         ports=keys.ports,
         host_name=keys.host_name,
         use_tls=keys.use_tls,

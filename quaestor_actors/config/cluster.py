@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from quaestor_actors.config.agent_hosts import settled
 from quaestor_actors.config.agents import (
     AgentSection,
     agent_spec,
@@ -19,8 +20,10 @@ from quaestor_actors.config.agents import (
 )
 from quaestor_actors.config.balancer import BalancerFile, read_balancer_file, warn_of_strangers
 from quaestor_actors.config.certificate import check_authorities
+from quaestor_actors.config.cookie_file import check_cookie_file
 from quaestor_actors.config.dependencies import check_dependencies
 from quaestor_actors.config.executable import check_executable
+from quaestor_actors.config.hosts import Hosts, read_hosts
 from quaestor_actors.config.loaded import LoadedCluster
 from quaestor_actors.config.locate import CLUSTER_FILE, LOAD_BALANCER_FILE
 from quaestor_actors.config.managed_etcd import EtcdAgent, read_etcd_agent, started_as
@@ -42,6 +45,7 @@ from quaestor_actors.core.spec import (
     AgentSpec,
     BalancerSpec,
     ClusterSpec,
+    Condition,
     StoreSpec,
 )
 from quaestor_actors.errors import ConfigError
@@ -59,6 +63,9 @@ _HEEDED_BY_BALANCER = frozenset(
         "essential",
         "excludeFromServiceRegistry",
         "clusterShutdownAction",
+        "hosts",
+        # Reported as a fault.
+        "floating",
     }
 )
 """Keys of an agent that mean something, or are at least true, for the built-in balancer."""
@@ -70,6 +77,7 @@ class _Around:
 
     cluster: str
     """Its name."""
+    hosts: Hosts
     authorities: str | None
     """Absolute path of those that are trusted where an agent names none."""
     folder: Path
@@ -79,12 +87,15 @@ class _Around:
     report: Report
 
 
-def load_cluster(directory: Path, *, environ: Mapping[str, str]) -> LoadedCluster:
+def load_cluster(directory: Path, *, environ: Mapping[str, str], host: str | None = None) -> LoadedCluster:
     """Load a cluster, and the file of its balancer if it has a `LoadBalancer` agent without an executable.
+
+    Of a cluster of several hosts this is what one of them runs: agents that are pinned to others are left out.
 
     Args:
         directory: the folder of the files.
-        environ: the environment of this process: PATH for executables, and the switch that assumes health.
+        environ: the environment of this process: PATH for executables, the switch that assumes health, the cookie.
+        host: the name of this host, if there are several; None: the one whose address this machine has.
 
     Raises:
         ConfigError: with everything that is wrong in either file, in file order.
@@ -96,35 +107,54 @@ def load_cluster(directory: Path, *, environ: Mapping[str, str]) -> LoadedCluste
         raise ConfigError(report.sorted_faults())
     entries = _top_entries(root, report)
     section = _cluster_section(root, entries.get("clusterConfig"), report)
-    authorities = check_authorities(section, section.keys.ca_certificate_file, folder=directory, report=report)
-    agents = _managed_agents(entries.get("agents"), report)
-    builtin = next((agent for agent in agents if agent.is_builtin_balancer), None)
-    etcd = next((read_etcd_agent(agent, report) for agent in agents if agent.agent_type == KEY_VALUE_STORE), None)
-    balancer_file, balancer = None, None
-    files: tuple[Path, ...] = (file,)
-    if builtin is not None and os.path.lexists(second):
-        files = (file, second)
-        balancer_file = read_balancer_file(second, report=balancer_report, environ=environ)
-        warn_of_strangers(balancer_file, claims_of(agents), balancer_report)
-    if builtin is not None:
-        _check_builtin(builtin, balancer_file, report)
-        balancer = _balancer_spec(builtin, balancer_file, authorities)
-    _check_ports(agents, etcd, balancer, report)
-    check_auto_shutdown(section, agents, report)
     around = _Around(
-        cluster=section.keys.name or "", authorities=authorities, folder=directory, environ=environ, report=report
+        cluster=section.keys.name or "",
+        hosts=read_hosts(section, chosen=host, report=report),
+        authorities=check_authorities(section, section.keys.ca_certificate_file, folder=directory, report=report),
+        folder=directory,
+        environ=environ,
+        report=report,
     )
+    agents = settled(_managed_agents(entries.get("agents"), report), around.hosts, report)
+    etcd = _etcd(agents, around)
+    builtin = next((agent for agent in agents if agent.is_builtin_balancer), None)
+    balancer_file, balancer = None, None
+    if builtin is not None:
+        balancer_file = _balancer_file(second, agents, environ, balancer_report)
+        _check_builtin(builtin, balancer_file, report)
+        balancer = _balancer_spec(builtin, balancer_file, around.authorities)
+    _check_ports(agents, etcd, balancer, around)
+    check_auto_shutdown(section, agents, report)
     specs = _specs(agents, etcd, around)
     stores = _stores(etcd, specs, balancer_file, around, balancer_report)
-    warn_of_loopback(agents, etcd=etcd, stores=stores, report=report)
+    here = [agent for agent in agents if agent.is_here]
+    warn_of_loopback(here, etcd=_naming(etcd, around.hosts), stores=stores, report=report)
+    spec = _cluster_spec(section, specs, balancer if builtin in here else None, stores)
+    spec = _on_hosts(spec, section, around)
     faults = (*report.sorted_faults(), *balancer_report.sorted_faults())
     if faults:
         raise ConfigError(faults)
     return LoadedCluster(
-        spec=_cluster_spec(section, specs, balancer, stores),
-        files=files,
+        spec=spec,
+        files=(file, second) if builtin is not None and os.path.lexists(second) else (file,),
         warnings=(*report.warning_lines(), *balancer_report.warning_lines()),
     )
+
+
+def _etcd(agents: tuple[AgentSection, ...], around: _Around) -> EtcdAgent | None:
+    agent = next((agent for agent in agents if agent.agent_type == KEY_VALUE_STORE), None)
+    return None if agent is None else read_etcd_agent(agent, around.report, own=around.hosts.own)
+
+
+def _balancer_file(
+    file: Path, agents: tuple[AgentSection, ...], environ: Mapping[str, str], report: Report
+) -> BalancerFile | None:
+    """Return what the balancer's own file says, if there is one."""
+    if not os.path.lexists(file):
+        return None
+    read = read_balancer_file(file, report=report, environ=environ)
+    warn_of_strangers(read, claims_of(agents), report)
+    return read
 
 
 def _top_entries(root: yaml.Node, report: Report) -> dict[str, Entry]:
@@ -181,55 +211,82 @@ def _balancer_spec(agent: AgentSection, file: BalancerFile | None, authorities: 
     spec, given = (BalancerSpec(), frozenset[str]()) if file is None else (file.spec, file.given)
     if "port" not in given and keys.ports:
         spec = replace(spec, port=keys.ports[0])
-    if "hostName" not in given and "hostName" in agent.section.entries:
+    if "hostName" not in given:
         spec = replace(spec, host_name=keys.host_name)
     return replace(spec, ca_certificate_file=spec.ca_certificate_file or authorities)
 
 
+def _naming(etcd: EtcdAgent | None, hosts: Hosts) -> EtcdAgent | None:
+    """Return the etcd whose hosts say under which address this one registers its services: if no others do."""
+    return None if hosts.is_given else etcd
+
+
 def _check_ports(
-    agents: tuple[AgentSection, ...], etcd: EtcdAgent | None, balancer: BalancerSpec | None, report: Report
+    agents: tuple[AgentSection, ...], etcd: EtcdAgent | None, balancer: BalancerSpec | None, around: _Around
 ) -> None:
     claims = []
-    if balancer is not None:
-        claims = [Claim(owner="the load balancer", host_name=balancer.host_name, port=balancer.port, place=None)]
+    builtin = next((agent for agent in agents if agent.is_builtin_balancer), None)
+    if builtin is not None and balancer is not None:
+        claims.append(
+            Claim(
+                owner="the load balancer",
+                host_name=balancer.host_name,
+                port=balancer.port,
+                place=None,
+                hosts=frozenset(builtin.hosts),
+            )
+        )
+    claims += around.hosts.claims
     for agent in agents:
         if etcd is not None and agent is etcd.agent:
             claims += etcd.claims()
         elif not agent.is_builtin_balancer:
-            check_port_count(agent, report)
-            claims += claims_of([agent], host_name=registered_host(agent, etcd))
-    check_claims(claims, report=report, same_interface=on_this_machine)
+            check_port_count(agent, around.report)
+            claims += claims_of([agent], host_name=registered_host(agent, _naming(etcd, around.hosts)))
+    check_claims(claims, report=around.report, same_interface=on_this_machine)
 
 
 def _specs(agents: tuple[AgentSection, ...], etcd: EtcdAgent | None, around: _Around) -> tuple[AgentSpec, ...]:
-    report, environ = around.report, around.environ
-    depends_on = check_dependencies(agents, report)
+    depends_on = check_dependencies(agents, around.report, hosts=around.hosts.names)
     specs = []
     for agent in agents:
-        count = agent.section.keys.process_count
-        if agent.is_builtin_balancer:
-            # It has no work that could be done; as a significant agent it would hold up the others for ever.
-            specs.append(replace(agent_spec(agent, process_count=count, environ=environ), significant=False))
-            continue
-        check_misplaced(agent, report)
-        check_supervision(agent, report)
-        check_probe(agent, report)
-        check_user(agent, report)
-        check_limits(agent, report)
-        spec = agent_spec(
-            agent,
-            process_count=count,
-            environ=environ,
-            executable=check_executable(agent, folder=around.folder, environ=environ, report=report),
-            working_directory=check_working_directory(agent, folder=around.folder, report=report),
-            depends_on=depends_on[agent.agent_type],
-            tls=check_client_tls(agent, authorities=around.authorities, folder=around.folder, report=report),
-        )
-        spec = replace(spec, host_name=registered_host(agent, etcd))
-        if etcd is not None and agent is etcd.agent:
-            spec = started_as(etcd, spec, cluster=around.cluster, folder=around.folder, environ=environ, report=report)
-        specs.append(spec)
+        if not agent.is_builtin_balancer:
+            check_misplaced(agent, around.report, may_be_pinned=True)
+            check_supervision(agent, around.report)
+            check_probe(agent, around.report)
+        # Everybody uses etcd, and so it is known also where it does not run.
+        if agent.is_here or agent.agent_type == KEY_VALUE_STORE:
+            specs.append(_spec(agent, etcd, depends_on.get(agent.agent_type, ()), around))
     return tuple(specs)
+
+
+def _spec(
+    agent: AgentSection, etcd: EtcdAgent | None, depends_on: tuple[tuple[str, Condition], ...], around: _Around
+) -> AgentSpec:
+    """Return the spec of an agent; report what this machine lacks for it."""
+    report, environ, folder = around.report, around.environ, around.folder
+    count = agent.section.keys.process_count
+    if agent.is_builtin_balancer:
+        # It has no work that could be done; as a significant agent it would hold up the others for ever.
+        return replace(agent_spec(agent, process_count=count, environ=environ), significant=False)
+    tls = check_client_tls(agent, authorities=around.authorities, folder=folder, report=report)
+    if not agent.is_here:
+        return agent_spec(agent, process_count=count, environ=environ, tls=tls)
+    check_user(agent, report)
+    check_limits(agent, report)
+    spec = agent_spec(
+        agent,
+        process_count=count,
+        environ=environ,
+        executable=check_executable(agent, folder=folder, environ=environ, report=report),
+        working_directory=check_working_directory(agent, folder=folder, report=report),
+        depends_on=depends_on,
+        tls=tls,
+    )
+    spec = replace(spec, host_name=registered_host(agent, _naming(etcd, around.hosts)))
+    if etcd is not None and agent is etcd.agent:
+        spec = started_as(etcd, spec, cluster=around.cluster, folder=folder, environ=environ, report=report)
+    return spec
 
 
 def _stores(
@@ -249,6 +306,23 @@ def _stores(
     )
     warn_of_other_stores(of_balancer, used=[own], file_of_used=CLUSTER_FILE, report=balancer_report)
     return (own,)
+
+
+def _on_hosts(spec: ClusterSpec, section: Section[ClusterKeys], around: _Around) -> ClusterSpec:
+    """Return the specification with what is about several hosts; report a cookie that is missing or unusable."""
+    hosts = around.hosts
+    if not hosts.is_given:
+        return spec
+    cookie_file = check_cookie_file(
+        section, is_needed=len(hosts.specs) > 1, folder=around.folder, environ=around.environ, report=around.report
+    )
+    return replace(
+        spec,
+        hosts=hosts.specs,
+        host="" if hosts.own is None else hosts.own.name,
+        allowed_networks=tuple(dict.fromkeys(section.keys.allowed_networks)),
+        cookie_file=cookie_file,
+    )
 
 
 def _cluster_spec(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from quaestor_actors.config.yaml_values import shown
 from quaestor_actors.core.restart import RestartType
-from quaestor_actors.core.spec import LOAD_BALANCER, Condition
+from quaestor_actors.core.spec import KEY_VALUE_STORE, LOAD_BALANCER, Condition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -22,8 +22,12 @@ _SHOWN: Final = 8
 """How many agents of a circle are named."""
 
 
-def check_dependencies(agents: Iterable[AgentSection], report: Report) -> dict[str, Dependencies]:
+def check_dependencies(
+    agents: Iterable[AgentSection], report: Report, *, hosts: tuple[str, ...] = ()
+) -> dict[str, Dependencies]:
     """Return for each agent type what it depends on, by proper names, and report what can never be satisfied.
+
+    An agent can wait for those of its own host alone, and for the etcd of any.
 
     Agent types compare case-insensitively, as no two of a cluster differ by case alone. The built-in balancer starts
     with the cluster itself and waits for nobody.
@@ -33,6 +37,8 @@ def check_dependencies(agents: Iterable[AgentSection], report: Report) -> dict[s
     for agent in agents:
         by_name.setdefault(agent.agent_type.lower(), agent)
     found = {agent.agent_type: _sound(agent, by_name, report) for agent in waiting}
+    for agent in waiting:
+        _check_hosts(agent, by_name, hosts, report)
     # Of two agents of one type, which is a fault of its own, the links are the later one's.
     owners = {agent.agent_type: agent for agent in waiting}
     for circle in _circles({name: [target for target, _ in targets] for name, targets in found.items()}):
@@ -61,6 +67,23 @@ def _sound(agent: AgentSection, by_name: Mapping[str, AgentSection], report: Rep
             if condition is Condition.COMPLETED and (problem := _never_completes(target)):
                 report.fault(_link(agent, written).value, problem)
     return tuple(sound)
+
+
+def _check_hosts(
+    agent: AgentSection, by_name: Mapping[str, AgentSection], hosts: tuple[str, ...], report: Report
+) -> None:
+    """Report dependencies on agents that need not run where this one does."""
+    for written in agent.section.keys.depends_on:
+        target = by_name.get(written.lower()) if written else None
+        if target is None or target is agent or target.agent_type == KEY_VALUE_STORE:
+            continue
+        place, name = _link(agent, written).key, target.agent_type
+        if target.floating is not None:
+            report.fault(place, f"{name} floats, and need not be on the same host; wait for an agent that does not")
+        elif target.hosts and (beyond := sorted(set(agent.hosts or hosts) - set(target.hosts))):
+            few = ", ".join(beyond[:_SHOWN]) + (", ..." if len(beyond) > _SHOWN else "")
+            message = f"{name} does not run on {few}, where {agent.agent_type} does; let it run there, or remove this"
+            report.fault(place, message)
 
 
 def _unknown(written: str, by_name: Mapping[str, AgentSection]) -> str:

@@ -10,6 +10,11 @@ if TYPE_CHECKING:
 
     from quaestor_actors.core.spec import ClusterSpec
 
+NO_HOSTS_YET = (
+    "clusterConfig.hosts: not in effect yet, apart from which agents a host starts: each host runs on its own, and "
+    "floating agents are not started"
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedCluster:
@@ -23,4 +28,4 @@ class LoadedCluster:
 
     def remarks(self) -> tuple[str, ...]:
         """Return a line for each thing that is set and will not do what the user may expect."""
-        return self.warnings
+        return (*self.warnings, *(NO_HOSTS_YET for _ in self.spec.hosts[:1]))

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from quaestor_actors.config.report import Report
-    from quaestor_actors.core.spec import AgentSpec
+    from quaestor_actors.core.spec import AgentSpec, HostSpec
 
 _LOOPBACK: Final = "127.0.0.1"
 _HIGHEST_PORT: Final = 65535
@@ -91,8 +91,14 @@ class EtcdAgent:
         return [Claim(owner=owner, host_name=self.address, port=port, place=place) for port, place in claimed]
 
 
-def read_etcd_agent(agent: AgentSection, report: Report) -> EtcdAgent:
-    """Return the KeyValueStore agent of a cluster; report what is wrong with its hosts and ports."""
+def read_etcd_agent(agent: AgentSection, report: Report, *, own: HostSpec | None = None) -> EtcdAgent:
+    """Return the KeyValueStore agent of a cluster; report what is wrong with its hosts and ports.
+
+    Args:
+        agent: the agent; it has no members if it is pinned to other hosts than this one.
+        report: takes the faults and warnings.
+        own: which of the cluster's hosts this machine is, if it has any.
+    """
     section, keys = agent.section, agent.section.keys
     is_managed = keys.process_count > 0
     is_derived = is_managed and ("executablePath" not in section.entries or bool(keys.hosts))
@@ -104,12 +110,12 @@ def read_etcd_agent(agent: AgentSection, report: Report) -> EtcdAgent:
         check_port_count(agent, report)
     if is_managed and not keys.ports and keys.process_count > 1 and not is_derived:
         report.fault(section.place_of("ports"), "ports is missing; the cluster must know where etcd is")
-    if not is_derived:
+    if not is_derived and agent.is_here:
         why = "executablePath without hosts is started as it is written" if is_managed else "processCount is 0"
         for key in OF_MEMBERS & section.entries.keys():
             report.warn(section.entries[key].key, f"has no effect; {why}")
     ports = keys.ports or (DEFAULT_PORT,)
-    host_name, address = _own(agent, report) if is_derived else (keys.host_name, keys.host_name)
+    host_name, address = _own(agent, own, report) if is_derived else (keys.host_name, keys.host_name)
     return EtcdAgent(
         agent=agent,
         is_managed=is_managed,
@@ -121,10 +127,11 @@ def read_etcd_agent(agent: AgentSection, report: Report) -> EtcdAgent:
     )
 
 
-def _own(agent: AgentSection, report: Report) -> tuple[str, str]:
+def _own(agent: AgentSection, host: HostSpec | None, report: Report) -> tuple[str, str]:
     """Return the name of this machine for its etcd, and the address that it listens on."""
     section, keys = agent.section, agent.section.keys
-    chosen = keys.host_name if "hostName" in section.entries else None
+    known = None if host is None else host.address
+    chosen = keys.host_name if "hostName" in section.entries else known
     fallback = keys.host_name, _LOOPBACK
     if section.broken & {"hostName", "hosts"}:
         return fallback

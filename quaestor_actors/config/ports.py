@@ -22,6 +22,8 @@ class Claim:
     port: int
     place: Place | None
     """None: in another file."""
+    hosts: frozenset[str] = frozenset()
+    """On which of the cluster's hosts; none: on each of them."""
 
 
 def claims_of(agents: Iterable[AgentSection], *, host_name: str | None = None) -> list[Claim]:
@@ -32,6 +34,7 @@ def claims_of(agents: Iterable[AgentSection], *, host_name: str | None = None) -
             host_name=host_name or agent.section.keys.host_name,
             port=port,
             place=agent.section.entries["ports"].item(at),
+            hosts=frozenset(agent.hosts),
         )
         for agent in agents
         for at, port in enumerate(agent.section.keys.ports)
@@ -42,11 +45,19 @@ def check_claims(claims: Iterable[Claim], *, report: Report, same_interface: Cal
     """Report every claim on a port that an earlier one has on the same interface."""
     earlier: dict[int, list[Claim]] = {}
     for claim in claims:
-        taken = [other for other in earlier.get(claim.port, []) if same_interface(other.host_name, claim.host_name)]
+        taken = [
+            other
+            for other in earlier.get(claim.port, [])
+            if _share_a_host(other, claim) and same_interface(other.host_name, claim.host_name)
+        ]
         if taken and claim.place is not None:
             where = f", in line {taken[0].place.line}" if taken[0].place is not None else ""
             report.fault(claim.place, f"port {claim.port} is taken by {taken[0].owner}{where}")
         earlier.setdefault(claim.port, []).append(claim)
+
+
+def _share_a_host(one: Claim, other: Claim) -> bool:
+    return not one.hosts or not other.hosts or bool(one.hosts & other.hosts)
 
 
 def on_this_machine(one: str, other: str) -> bool:

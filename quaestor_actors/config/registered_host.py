@@ -21,7 +21,7 @@ def registered_host(agent: AgentSection, etcd: EtcdAgent | None) -> str:
     need, and the file can be the same on all of them.
     """
     is_own_given = {"hostName"} & (agent.section.entries.keys() | agent.section.broken)
-    if etcd is None or not etcd.has_hosts or is_own_given or not _is_registered(agent):
+    if etcd is None or not etcd.has_hosts or is_own_given or not is_registered(agent):
         return agent.section.keys.host_name
     return etcd.host_name
 
@@ -33,7 +33,7 @@ def warn_of_loopback(
     is_shared = any(not is_loopback(host) for store in stores for host, _ in store.endpoints)
     for agent in agents:
         host = registered_host(agent, etcd)
-        if is_shared and _is_registered(agent) and is_loopback(host):
+        if is_shared and is_registered(agent) and is_loopback(host):
             place = agent.section.entries["hostName"].value if "hostName" in agent.section.entries else agent.type_place
             message = f"{host} is registered, where other machines would look for it on themselves; set hostName"
             report.warn(place, message)
@@ -47,6 +47,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _is_registered(agent: AgentSection) -> bool:
+def is_registered(agent: AgentSection) -> bool:
+    """Tell whether the registry is to have the members of an agent."""
     keys = agent.section.keys
     return bool(keys.service_names) and not keys.exclude_from_service_registry and not agent.is_builtin_balancer

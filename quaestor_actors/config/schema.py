@@ -10,23 +10,28 @@ import re
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from quaestor_actors.config.value_rules import (
     FileName,
     FrontendCount,
+    HostAddress,
+    HostLabel,
     HostName,
     Name,
+    Network,
     Period,
     Port,
     Restarts,
     Retries,
     Seconds,
+    SomeProcesses,
     word_of,
 )
 from quaestor_actors.core.restart import AutoShutdown, Strategy
+from quaestor_actors.core.spec import ADMIN_PORT
 
 StrategyWord = Annotated[Strategy, word_of(Strategy)]
 AutoShutdownWord = Annotated[AutoShutdown, word_of(AutoShutdown)]
@@ -90,6 +95,25 @@ class ClusterKeys(Keys):
     auto_shutdown: AutoShutdownWord = AutoShutdown.NEVER
     ca_certificate_file: FileName | None = None
     log_level: Annotated[LogLevel, word_of(LogLevel)] = LogLevel.INFO
+    hosts: dict[HostLabel, dict[str, object]] = Field(default_factory=dict)
+    """Each is read as `HostKeys`."""
+    allowed_networks: tuple[Network, ...] = ()
+    cookie_file: FileName | None = None
+
+
+class HostKeys(Keys):
+    """One of the `hosts` of `clusterConfig`."""
+
+    address: HostAddress | None = None
+    admin_port: Port = ADMIN_PORT
+
+
+class FloatingKeys(Keys):
+    """`floating` of an agent."""
+
+    count: SomeProcesses = 1
+    spread: bool = True
+    prefer: tuple[HostName, ...] = ()
 
 
 class LoadBalancerKeys(Keys):

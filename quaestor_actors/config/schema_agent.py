@@ -51,6 +51,8 @@ class AgentKeys(Keys):
     command_line_arguments: Arguments = ""
     environment_variables: dict[VariableName, str] = Field(default_factory=dict)
     process_count: ProcessCount = 1
+    floating: dict[str, object] | None = None
+    """Is read as `FloatingKeys`."""
     ports: tuple[Port, ...] = ()
     host_name: HostName = "localhost"
     use_tls: Annotated[bool, Field(alias="useTLS")] = False

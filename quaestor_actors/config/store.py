@@ -36,14 +36,15 @@ _MAX_PASSWORD_BYTES: Final = 4096
 Addresses = tuple[tuple[str, int], ...]
 
 
-def check_misplaced(agent: AgentSection, report: Report) -> None:
-    """Report keys that only a KeyValueStore agent has, if this is none."""
+def check_misplaced(agent: AgentSection, report: Report, *, may_be_pinned: bool = False) -> None:
+    """Report keys that only a KeyValueStore agent has, if this is none; `hosts` may be about something else."""
     if agent.agent_type in {"", KEY_VALUE_STORE}:
         return
     alike = agent.agent_type.lower() == KEY_VALUE_STORE.lower()
     hint = f" (did you mean the agent type {KEY_VALUE_STORE}?)" if alike else ""
     entries = agent.section.entries
-    for key in (OF_CLIENTS | OF_MEMBERS) & entries.keys():
+    misplaced = (OF_CLIENTS | OF_MEMBERS) - ({"hosts"} if may_be_pinned and not alike else set())
+    for key in misplaced & entries.keys():
         report.fault(entries[key].key, f"only a {KEY_VALUE_STORE} agent has it{hint}; remove it")
 
 

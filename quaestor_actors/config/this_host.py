@@ -60,19 +60,26 @@ def own_address(host: str, *, addresses: tuple[str, ...], local: tuple[str, ...]
     return own
 
 
-def own_host(hosts: Mapping[str, tuple[str, ...]], *, chosen: str | None, local: tuple[str, ...]) -> tuple[str, str]:
+def own_host(
+    hosts: Mapping[str, tuple[str, ...]],
+    *,
+    chosen: str | None,
+    local: tuple[str, ...],
+    remedy: str = "say in hostName which of them runs here",
+) -> tuple[str, str]:
     """Return the host that is this machine, and its address to listen on.
 
     Args:
         hosts: names and what they mean, see `addresses_of`.
         chosen: which of them it is, if that has been said.
         local: see `local_addresses`.
+        remedy: what the user is told to do if several are.
 
     Raises:
         NotThisHostError: none is, several are, or the others could not reach the address.
     """
     if chosen is None:
-        host, address = _only_own(hosts, local)
+        host, address = _only_own(hosts, local, remedy)
     else:
         host = next((name for name in hosts if name.lower() == chosen.lower()), "")
         if not host:
@@ -82,14 +89,14 @@ def own_host(hosts: Mapping[str, tuple[str, ...]], *, chosen: str | None, local:
     return host, address
 
 
-def _only_own(hosts: Mapping[str, tuple[str, ...]], local: tuple[str, ...]) -> tuple[str, str]:
+def _only_own(hosts: Mapping[str, tuple[str, ...]], local: tuple[str, ...], remedy: str) -> tuple[str, str]:
     own = {host: address for host, addresses in hosts.items() if (address := _own(addresses, local)) is not None}
     if not own:
         unknown = [host for host, addresses in hosts.items() if not addresses]
         also = f"; {', '.join(unknown[:_SHOWN])} cannot be resolved" if unknown else ""
         raise NotThisHostError(f"none of these is this machine; {_described(local)}{also}")
     if len(own) > 1:
-        raise NotThisHostError(f"{' and '.join(own)} are all this machine; say in hostName which of them runs here")
+        raise NotThisHostError(f"{' and '.join(own)} are all this machine; {remedy}")
     return next(iter(own.items()))
 
 

@@ -5,6 +5,7 @@ A rule that is broken says what was expected; `quaestor_actors.config.wording` a
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import resource
 import shlex
@@ -45,6 +46,7 @@ _MAX_UMASK = 0o777
 # Below, a short pause of a machine would end its leases; above, a dead host would be handed out for ever.
 _MIN_LEASE_SECONDS = 2
 _MAX_LEASE_SECONDS = 3600
+_BROADCAST = ipaddress.IPv4Address("255.255.255.255")
 _ENDPOINT = r"(?:(?P<name>[^\[\]/:\s]+)|\[(?P<ip6>[0-9A-Fa-f:.]+)\]):(?P<port>\d{1,5})"
 
 
@@ -89,6 +91,34 @@ def _host_name(text: str) -> str:
     if re.fullmatch(r"[^:]+:\d*", text):
         raise _broken(f"expected a host name alone, found text '{shown(text)}'; the port has a key of its own")
     return text
+
+
+def _host_label(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9._-]{0,59}", text, re.ASCII):
+        rule = "a letter and then letters, digits, `.`, `-` or `_`, 60 at most"
+        raise _broken(f"expected the name of a host, {rule}, found text '{shown(text)}'")
+    return text
+
+
+def _host_address(text: str) -> str:
+    try:
+        address = ipaddress.IPv4Address(text)
+    except ValueError:
+        raise _expected("an IPv4 address such as 10.0.0.7") from None
+    if address.is_unspecified or address.is_multicast or address == _BROADCAST:
+        raise _broken(f"{text} is no address of one host; write the one that the other hosts reach it by")
+    return text
+
+
+def _network(text: str) -> str:
+    try:
+        loose = ipaddress.IPv4Network(text, strict=False)
+    except ValueError:
+        raise _expected("a network such as 10.0.0.0/24") from None
+    try:
+        return str(ipaddress.IPv4Network(text))
+    except ValueError:
+        raise _broken(f"{shown(text)} is an address within a network; did you mean {loose}?") from None
 
 
 def _endpoint(value: object) -> tuple[str, int]:
@@ -239,6 +269,9 @@ Restarts = Annotated[int, Field(ge=0, le=_MAX_RESTARTS)]
 Checks = Annotated[int, Field(ge=1, le=_MAX_CHECKS)]
 Port = Annotated[int, AfterValidator(_port)]
 HostName = Annotated[str, AfterValidator(_host_name)]
+HostLabel = Annotated[str, AfterValidator(_host_label)]
+HostAddress = Annotated[str, AfterValidator(_host_address)]
+Network = Annotated[str, AfterValidator(_network)]
 Endpoint = Annotated[tuple[str, int], PlainValidator(_endpoint)]
 UserName = Annotated[str, AfterValidator(_user_name)]
 FileName = Annotated[str, AfterValidator(_file_name)]

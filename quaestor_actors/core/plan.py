@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Container
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final
 
 from quaestor_actors.core.rules import STARTED_WITH, fingerprints
 from quaestor_actors.core.spec import AgentSpec, BalancerSpec, ClusterSpec
+
+_FIXED: Final = {
+    "host": "which of the hosts this is",
+    "hosts": "hosts",
+    "allowed_networks": "allowedNetworks",
+    "cookie_file": "cookieFile",
+}
+"""Settings of the cluster by their fields, and how they are called."""
+
+_WHY_FIXED: Final = "its actors have been started with that; stop it on this host, and start it again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +51,9 @@ def diff(old: ClusterSpec, new: ClusterSpec) -> Plan:
         return Plan(
             refusal=f"the cluster is called {old.name!r}, and its name cannot change to {new.name!r} while it runs"
         )
+    if fixed := _changed(old, new, only=_FIXED):
+        names = " and ".join(_FIXED[name] for name in fixed)
+        return Plan(refusal=f"{names} cannot change while the cluster runs, as {_WHY_FIXED}")
     actions = []
     if settings := _changed(old, new, without={"agents", "balancer", "static_agents", "stores"}):
         actions.append(Action(subject=new.name, verb="change", detail=", ".join(settings)))
@@ -49,7 +63,7 @@ def diff(old: ClusterSpec, new: ClusterSpec) -> Plan:
         actions.extend(_removed(agent) if name not in after else _kept(agent, after[name]))
     for name, agent in after.items():
         if name not in before:
-            actions.append(Action(subject=name, verb="start", detail=f"{_count(agent.process_count)}, added"))
+            actions.append(Action(subject=name, verb="start", detail=f"{_count(agent)}, added"))
     actions.extend(_balancer(old.balancer, new.balancer))
     if old.stores != new.stores:
         actions.append(Action(subject="registry", verb="replace", detail="where the store is changed"))
@@ -58,19 +72,21 @@ def diff(old: ClusterSpec, new: ClusterSpec) -> Plan:
     return Plan(actions=tuple(actions))
 
 
-def _count(members: int) -> str:
-    return "1 member" if members == 1 else f"{members} members"
+def _count(agent: AgentSpec) -> str:
+    members = "1 member" if agent.process_count == 1 else f"{agent.process_count} members"
+    return members if agent.floating is None else f"{members} on all hosts together"
 
 
 def _removed(agent: AgentSpec) -> list[Action]:
-    return [
-        Action(subject=agent.agent_type, verb="stop", detail=f"{_count(agent.process_count)}, no longer configured")
-    ]
+    return [Action(subject=agent.agent_type, verb="stop", detail=f"{_count(agent)}, no longer configured")]
 
 
 def _kept(old: AgentSpec, new: AgentSpec) -> list[Action]:
+    if old.floating is not None and new.floating is not None:
+        # Which members are here is no matter of the configuration, as long as there are that many.
+        new = replace(new, numbers=tuple(number for number in old.numbers or () if number <= new.process_count))
     before, after = fingerprints(old), fingerprints(new)
-    changed = _changed(old, new, without={"process_count"})
+    changed = _changed(old, new, without={"process_count", "numbers"})
     started_with = ", ".join(name for name in changed if name in STARTED_WITH)
     settings = ", ".join(name for name in changed if name not in STARTED_WITH)
     actions = [Action(subject=name, verb="stop", detail="no longer configured") for name in before if name not in after]
@@ -92,11 +108,9 @@ def _balancer(old: BalancerSpec | None, new: BalancerSpec | None) -> list[Action
         return [Action(subject="balancer", verb="stop", detail="no longer configured")]
     if old is None:
         return [Action(subject="balancer", verb="start", detail="added")]
-    return [
-        Action(subject="balancer", verb="replace", detail=f"{', '.join(_changed(old, new, without=set()))} changed")
-    ]
+    return [Action(subject="balancer", verb="replace", detail=f"{', '.join(_changed(old, new))} changed")]
 
 
-def _changed(old: Any, new: Any, *, without: set[str]) -> list[str]:
-    names = [field.name for field in fields(old) if field.name not in without]
+def _changed(old: Any, new: Any, *, without: Container[str] = (), only: Container[str] | None = None) -> list[str]:
+    names = [field.name for field in fields(old) if field.name not in without and (only is None or field.name in only)]
     return [name for name in names if getattr(old, name) != getattr(new, name)]

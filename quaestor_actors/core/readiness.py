@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import assert_never
 
-from quaestor_actors.core.group import member_names
 from quaestor_actors.core.member import AT_REST, MemberState
 from quaestor_actors.core.spec import AgentSpec, ClusterSpec, ShutdownAction
 
@@ -213,11 +212,7 @@ def _agents_with_members(spec: ClusterSpec) -> list[AgentSpec]:
 
 def _members(spec: ClusterSpec, known: Mapping[str, MemberState]) -> Mapping[str, MemberState]:
     return MappingProxyType(
-        {
-            name: known.get(name, MemberState.PENDING)
-            for agent in _agents_with_members(spec)
-            for name in member_names(agent.agent_type, agent.process_count)
-        }
+        {name: known.get(name, MemberState.PENDING) for agent in _agents_with_members(spec) for name in agent.members}
     )
 
 

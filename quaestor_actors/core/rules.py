@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 
-from quaestor_actors.core.group import member_names
 from quaestor_actors.core.location import Location, Registration
 from quaestor_actors.core.member import Rules
 from quaestor_actors.core.probe import ProbeKind
@@ -73,13 +72,12 @@ def registered_as(agent: AgentSpec) -> tuple[object, ...]:
 
 
 def fingerprints(agent: AgentSpec) -> dict[str, str]:
-    """Return, for each member of an agent, a digest of everything that its process was, or will be, started with.
+    """Return, for each member that an agent has on this host, a digest of everything that its process is started with.
 
     Values of the environment may be secrets; of the digest they cannot be guessed back one by one, as the whole is
     digested at once.
     """
-    names = member_names(agent.agent_type, agent.process_count)
-    return {name: _digest(agent, number) for number, name in enumerate(names, start=1)}
+    return {name: _digest(agent, number) for name, number in agent.members.items()}
 
 
 def _digest(agent: AgentSpec, number: int) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from quaestor_actors.core.location import ClientTls
+from quaestor_actors.core.placement import Floating
 from quaestor_actors.core.probe import ProbeSpec
 from quaestor_actors.core.restart import AutoShutdown, Backoff, Intensity, RestartType, Strategy
 
@@ -28,6 +29,12 @@ STORE_PASSWORD_VARIABLE = "QUAESTOR_ETCD_PASSWORD"  # noqa: S105 - the name of a
 
 WORKER = "Worker"
 """The agent type whose members are the balanced services of the load balancer's own configuration."""
+
+COOKIE_VARIABLE = "QUAESTOR_COOKIE"
+"""In the environment of the cluster, and of no member: its cookie in hexadecimal digits, instead of a file."""
+
+ADMIN_PORT = 7071
+"""Of a host, where its actors take messages from other hosts, unless something else is said."""
 
 BALANCER_SERVICE = "ServiceDiscoveryGrpc"
 """The service name under which the balancer answers health checks, beside the empty one."""
@@ -112,6 +119,13 @@ class AgentSpec:
     environment: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     """May hold secrets, so it is in no log."""
     process_count: int = 1
+    """On each of its hosts; of a floating agent on all of them together."""
+    hosts: tuple[str, ...] = ()
+    """Names of those it runs on; none: all of the cluster's."""
+    floating: Floating | None = None
+    """Which hosts may run its members; None: it does not float, and each of its hosts runs all of them."""
+    numbers: tuple[int, ...] | None = None
+    """Which members run on this host; None: all. A floating agent begins with none, and is told later."""
     ports: tuple[int, ...] = ()
     """One per member, or none: then every start takes a free port."""
     host_name: str = "localhost"
@@ -149,6 +163,12 @@ class AgentSpec:
     def is_builtin_balancer(self) -> bool:
         """True when this agent is the balancer actor of the tree rather than processes."""
         return self.agent_type == LOAD_BALANCER and self.executable is None
+
+    @property
+    def members(self) -> dict[str, int]:
+        """The names of those of its members that run on this host, with their numbers."""
+        numbers = range(1, self.process_count + 1) if self.numbers is None else self.numbers
+        return {f"{self.agent_type}/{number}": number for number in numbers}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,10 +214,29 @@ class StoreSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HostSpec:
+    """One of several machines that are one cluster."""
+
+    name: str
+    address: str
+    """IPv4, by which the other hosts reach it."""
+    admin_port: int = ADMIN_PORT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterSpec:
     """Everything one launcher keeps running on one machine."""
 
     name: str
+    hosts: tuple[HostSpec, ...] = ()
+    """All machines of the cluster, as they are configured; none: it is on this one alone."""
+    host: str = ""
+    """The name of this one of them; empty if there are none."""
+    allowed_networks: tuple[str, ...] = ()
+    """Who, beside the hosts themselves, may connect to the ports of actors, e.g. `10.0.0.0/24`."""
+    cookie_file: str | None = None
+    """Absolute path; the cookie is the same on all hosts, and one in the environment comes before it. None: there is
+    one in the environment, or a machine makes its own."""
     heartbeat_interval_s: float = 30.0
     """Period of the health sweep that backs up the pushed health changes."""
     response_timeout_s: float = 5.0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from quaestor_actors.adapters.event_log import EventLog, older_of, read
+from quaestor_actors.adapters.event_log import EventFollower, EventLog, older_of, read
 from quaestor_actors.core.event import Event, EventKind, to_document
 
 EVENT = Event(at=1.0, kind=EventKind.MEMBER, subject="W/1", before=None, after="starting", reason="cluster start")
@@ -66,3 +66,34 @@ def test__link_in_its_place__is_not_followed(path: Path, tmp_path: Path) -> None
     with pytest.raises(OSError, match="symbolic links"):
         EventLog(path).append(numbered(1, 1))
     assert victim.read_text() == "precious"
+
+
+def test__follower__sees_each_event_once_through_rotations(path: Path) -> None:
+    log, follower = EventLog(path, max_bytes=3 * LINE_BYTES), EventFollower(path)
+    assert follower.added() == []
+    seen: list[Event] = []
+    for event in numbered(1, 20):
+        log.append([event])
+        # Sometimes two are added between two looks.
+        if event.at % 3:
+            seen += follower.added()
+    assert [*seen, *follower.added()] == numbered(1, 20)
+
+
+def test__follower__begins_with_the_older_file(path: Path) -> None:
+    log = EventLog(path, max_bytes=3 * LINE_BYTES)
+    for event in numbered(1, 5):
+        log.append([event])
+    assert EventFollower(path).added() == list(read(path)) == numbered(1, 5)
+
+
+def test__follower__waits_for_the_end_of_a_line(path: Path) -> None:
+    follower = EventFollower(path)
+    EventLog(path).append(numbered(1, 1))
+    whole = json.dumps(to_document(numbered(2, 2)[0])).encode()
+    with path.open("ab") as file:
+        file.write(whole[:20])
+        file.flush()
+        assert follower.added() == numbered(1, 1)
+        file.write(whole[20:] + b"\n")
+    assert follower.added() == numbered(2, 2)

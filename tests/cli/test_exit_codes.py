@@ -58,6 +58,8 @@ def test__wrong_usage__is_2(verb: str) -> None:
         "registry list",
         "registry watch",
         "discover W",
+        "explain W/1",
+        "wait",
     ],
 )
 @pytest.mark.usefixtures("nowhere")
@@ -65,6 +67,16 @@ def test__no_cluster__is_4(command: str) -> None:
     answer = quaestor(*command.split())
     assert (answer.code, answer.out) == (ExitCode.NOT_RUNNING, "")
     assert "no cluster is running here" in answer.err
+    assert len(answer.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["events", "logs W/1"])
+@pytest.mark.usefixtures("nowhere")
+def test__no_cluster_ever__is_4(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QUAESTOR_LOG_DIR", str(tmp_path / "log"))
+    answer = quaestor(*command.split())
+    assert (answer.code, answer.out) == (ExitCode.NOT_RUNNING, "")
+    assert "no cluster has left logs here" in answer.err
     assert len(answer.err.splitlines()) == 1
 
 

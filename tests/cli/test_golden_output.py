@@ -17,7 +17,7 @@ from quaestor_actors.cli.forms import Form, rendered
 
 GOLDEN = Path(__file__).with_name("golden")
 SCHEMAS = ROOT / "docs" / "schemas"
-NAMES = ("status", "tree", "registry-list", "plan", "discover", "health", "load")
+NAMES = ("status", "tree", "registry-list", "plan", "discover", "health", "load", "events")
 
 
 def schema_of(name: str) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def test__other_forms(name: str, form: Form) -> None:
     expect_golden(GOLDEN / f"{name}-{form.value}.{suffix}", rendered(listings()[name], form))
 
 
-@pytest.mark.parametrize("name", ["status", "tree"])
+@pytest.mark.parametrize("name", ["status", "tree", "events"])
 def test__colours__in_a_terminal(name: str) -> None:
     expect_golden(GOLDEN / f"{name}-colours.txt", rendered(listings()[name], Form.TABLE, width=100, has_colours=True))
 
@@ -78,7 +78,7 @@ def test__compact__documents_can_follow_each_other() -> None:
 
 
 def test__every_schema_is_of_a_list() -> None:
-    assert {file.stem for file in SCHEMAS.glob("*.json")} == {*NAMES, "version", "registry-watch"} - {"tree"}
+    assert {file.stem for file in SCHEMAS.glob("*.json")} == {*NAMES, "version", "registry-watch", "explain"} - {"tree"}
 
 
 def test__states__of_the_schema_are_all_that_there_are() -> None:

@@ -155,5 +155,12 @@ def test__json__has_a_version_and_stable_fields() -> None:
         "incarnation": 1,
         "since": "1970-01-12T13:46:31.000+00:00",
         "for_s": 9.0,
+        "failures": 0,
+        "failed_starts": 0,
+        "failed_checks": 0,
+        "check": "",
+        "deadline": None,
+        "recycle_at": None,
+        "due": None,
     }
     assert set(document["actors"][0]) == {"name", "parent", "state", "reason", "pid", "restarts", "since", "for_s"}

@@ -78,6 +78,8 @@ def test__keys_that_are_text_as_written__are_those_of_the_reader() -> None:
         '{umask: "022", rlimits: {nofile: 4096, CORE: Unlimited}}',
         "{dependsOn: {Store: serving}}",
         "{dependsOn: [Store, Other]}",
+        "{floating: {count: 2, SPREAD: false, prefer: [a1]}}",
+        "{floating: }",
         "{endpoints: ['10.0.0.7:2379', '[::1]:2379'], hosts: [a, b], peerPort: 2380, leaseTtlSeconds: 2.5}",
     ],
 )
@@ -99,6 +101,9 @@ def test__agent__that_the_reader_takes(agent: str) -> None:
         ("{dependsOn: {Store: there}}", "$.agents[0].dependsOn.Store"),
         ("{endpoints: ['http://a:1']}", "$.agents[0].endpoints[0]"),
         ("{leaseTtlSeconds: 1}", "$.agents[0].leaseTtlSeconds"),
+        ("{floating: 2}", "$.agents[0].floating"),
+        ("{floating: {count: 0}}", "$.agents[0].floating.count"),
+        ("{floating: {cuont: 1}}", "$.agents[0].floating"),
     ],
 )
 def test__agent__that_the_reader_refuses(agent: str, place: str) -> None:
@@ -113,3 +118,20 @@ def test__sections__unknown_and_in_any_case() -> None:
     assert not check.is_valid({"clusterConfig": {"name": "x", "logLevel": "loud"}})
     assert not check.is_valid({"loadBalancerConfig": {}})
     assert not check.is_valid({"agents": [None]})
+
+
+@pytest.mark.parametrize(
+    ("hosts", "place"),
+    [
+        ("{a1: {address: 10.0.0.7, ADMINPORT: 7072}}", None),
+        ("{}", None),
+        ("[a1]", "$.clusterConfig.hosts"),
+        ("{a1: 10.0.0.7}", "$.clusterConfig.hosts.a1"),
+        ("{a1: {adress: 10.0.0.7}}", "$.clusterConfig.hosts.a1"),
+        ("{a1: {address: 10.0.0.7, adminPort: 0}}", "$.clusterConfig.hosts.a1.adminPort"),
+    ],
+)
+def test__hosts__each_has_an_address_and_a_port(hosts: str, place: str | None) -> None:
+    document = {"clusterConfig": {"hosts": yaml.safe_load(hosts)}}
+    found = [error.json_path for error in validator(ConfigFile.CLUSTER).iter_errors(document)]
+    assert found == ([] if place is None else [place])

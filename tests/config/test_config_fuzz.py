@@ -11,12 +11,10 @@ from hypothesis import given, settings
 from support import profiles
 from support.config_fuzz import SEEDS, STEPS, loading, spoilt
 from support.config_fuzz_documents import documents, good_values, written
-from support.config_fuzz_mutations import KEYS
+from support.config_fuzz_mutations import KEYS, KINDS
 
 from quaestor_actors.config import yaml_document
 from quaestor_actors.config.report import MAX_FAULTS
-from quaestor_actors.config.schema import ClusterKeys, LoadBalancerKeys
-from quaestor_actors.config.schema_agent import AgentKeys
 
 AGENT = b"clusterConfig: {name: a}\nagents: [{agentType: A, executablePath: /bin/sh, %b}]"
 AGENTS = b"clusterConfig: {name: a}\nagents: %b"
@@ -38,7 +36,7 @@ def test__any_structure__is_a_configuration_or_faults() -> None:
 
 
 def test__every_key__has_a_value_to_be_tried_with() -> None:
-    for kind in (ClusterKeys, LoadBalancerKeys, AgentKeys):
+    for kind in KINDS:
         assert all(good_values(kind).values()), "the pool of the fuzzer lacks a value for a new key"
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from quaestor_actors.core.agent import Group, Phase
-from quaestor_actors.core.event import Event, EventKind, from_document, of_group, to_document
+from quaestor_actors.core.event import Event, EventKind, from_document, to_document
+from quaestor_actors.core.group_events import of_group
 from quaestor_actors.core.member import Member, MemberState
 from quaestor_actors.core.process_id import ProcessId
 

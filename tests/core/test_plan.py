@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from quaestor_actors.core import plan
+from quaestor_actors.core.placement import Floating
 from quaestor_actors.core.plan import Action, Plan
 from quaestor_actors.core.rules import fingerprints
-from quaestor_actors.core.spec import AgentSpec, BalancerSpec, ClusterSpec, RecyclingSpec
+from quaestor_actors.core.spec import AgentSpec, BalancerSpec, ClusterSpec, HostSpec, RecyclingSpec
 
 WORKER = AgentSpec(agent_type="Worker", executable="/bin/worker", process_count=2, ports=(5161, 5162))
 STORE = AgentSpec(agent_type="Store", executable="/bin/store")
@@ -124,3 +126,70 @@ def test__diff__services_that_somebody_else_runs__changes_the_registry() -> None
 def test__fingerprints__members_on_their_own_ports__differ_and_repeat() -> None:
     assert len(set(fingerprints(WORKER).values())) == 2
     assert fingerprints(WORKER) == fingerprints(replace(WORKER))
+
+
+HOSTS = (HostSpec(name="a1", address="10.0.0.1"), HostSpec(name="a2", address="10.0.0.2"))
+FLOATING = replace(
+    WORKER, agent_type="F", floating=Floating(agent="F", count=2), numbers=(2,), ports=(), service_names=("F",)
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ({"hosts": HOSTS[:1]}, "hosts"),
+        ({"host": "a2"}, "which of the hosts this is"),
+        ({"allowed_networks": ("10.0.0.0/8",)}, "allowedNetworks"),
+        ({"hosts": (), "cookie_file": "/cookie"}, "hosts and cookieFile"),
+    ],
+)
+def test__diff__what_the_actors_are_started_with__is_refused(changes: dict[str, Any], names: str) -> None:
+    old = replace(OLD, hosts=HOSTS, host="a1")
+    assert plan.diff(old, replace(old, **changes)) == Plan(
+        refusal=f"{names} cannot change while the cluster runs, as its actors have been started with that; "
+        "stop it on this host, and start it again"
+    )
+
+
+def test__diff__pinned_to_more_hosts__is_a_change_here() -> None:
+    (action,) = plan.diff(OLD, with_worker(replace(WORKER, hosts=("a1", "a2")))).actions
+    assert (action.verb, action.subject, action.detail) == ("change", "Worker", "hosts")
+
+
+def floating_actions(new: AgentSpec) -> list[str]:
+    return [str(action) for action in plan.diff(replace(OLD, agents=(FLOATING,)), replace(OLD, agents=(new,))).actions]
+
+
+def test__diff__members_of_a_floating_agent__stay_where_they_are() -> None:
+    assert floating_actions(replace(FLOATING, numbers=())) == []
+    preferring = Floating(agent="F", count=2, prefer=("a1",))
+    assert floating_actions(replace(FLOATING, numbers=(), floating=preferring)) == ["change   F: floating"]
+    assert floating_actions(replace(FLOATING, numbers=(), arguments="--fast")) == ["replace  F/2: arguments changed"]
+
+
+def test__diff__fewer_members_of_a_floating_agent__stops_those_beyond() -> None:
+    fewer = replace(FLOATING, numbers=(), floating=Floating(agent="F", count=1), process_count=1)
+    assert floating_actions(fewer) == ["stop     F/2: no longer configured", "change   F: floating"]
+
+
+def test__diff__floating_agent_added_or_removed__says_how_many_there_are() -> None:
+    with_floating = replace(OLD, agents=(*OLD.agents, replace(FLOATING, numbers=())))
+    (added,) = plan.diff(OLD, with_floating).actions
+    assert str(added) == "start    F: 2 members on all hosts together, added"
+    (removed,) = plan.diff(with_floating, OLD).actions
+    assert str(removed) == "stop     F: 2 members on all hosts together, no longer configured"
+
+
+def test__diff__agent_that_begins_to_float__stops_its_members_here() -> None:
+    old = replace(OLD, agents=(replace(FLOATING, floating=None, numbers=None),))
+    actions = plan.diff(old, replace(OLD, agents=(replace(FLOATING, numbers=()),))).actions
+    assert [(action.verb, action.subject) for action in actions] == [("stop", "F/1"), ("stop", "F/2"), ("change", "F")]
+
+
+def test__members__those_that_run_here_with_their_own_ports() -> None:
+    agent = replace(WORKER, process_count=3, ports=(1, 2, 3))
+    assert agent.members == {"Worker/1": 1, "Worker/2": 2, "Worker/3": 3}
+    some = replace(agent, numbers=(3, 1))
+    assert some.members == {"Worker/3": 3, "Worker/1": 1}
+    assert fingerprints(some) == {name: fingerprints(agent)[name] for name in ("Worker/3", "Worker/1")}
+    assert replace(agent, numbers=()).members == {}

@@ -16,7 +16,7 @@ FAULTS_OF_ACTORS = (
     Fault(
         name="agent: nothing is written down",
         file="actors/agent.py",
-        old="            self._save()\n            others",
+        old="            self._notes.save(self._group)\n            others",
         new="            others",
         tests=_ACTORS,
     ),
@@ -129,8 +129,8 @@ FAULTS_OF_ACTORS = (
     Fault(
         name="frames: old ones are accepted",
         file="system/sealing.py",
-        old="if not oldest <= sealed_at <= now + CLOCK_SKEW_S:",
-        new="if not sealed_at <= now + CLOCK_SKEW_S:",
+        old="if not oldest <= sealed_at <= now + self._skew_s:",
+        new="if not sealed_at <= now + self._skew_s:",
         tests=_FRAMES,
     ),
     Fault(

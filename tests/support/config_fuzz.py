@@ -25,6 +25,7 @@ from quaestor_actors.config import (
     CLUSTER_FILE,
     LOAD_BALANCER_FILE,
     LoadedCluster,
+    hosts,
     load_balancer,
     load_cluster,
     managed_etcd,
@@ -33,7 +34,7 @@ from quaestor_actors.config import balancer as balancer_reader
 from quaestor_actors.core import cluster, group
 from quaestor_actors.core.plan import Plan, diff
 from quaestor_actors.core.rules import fingerprints, registered_as, registrations_of, rules_of
-from quaestor_actors.core.spec import AgentSpec, ClusterSpec
+from quaestor_actors.core.spec import COOKIE_VARIABLE, AgentSpec, ClusterSpec
 from quaestor_actors.errors import ConfigError, ConfigFault
 
 MOST_SECONDS = 1.0
@@ -41,6 +42,8 @@ MOST_SECONDS = 1.0
 
 MOST_MEMORY = 150_000_000
 """By how many bytes this process may grow over all examples of a test."""
+
+ENVIRON = {"PATH": "/bin", COOKIE_VARIABLE: "0" * 64}
 
 MOST_FINGERPRINTS = 100
 """How many members are looked at one by one."""
@@ -81,7 +84,8 @@ def alone() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket, "getaddrinfo", unknown)
         patch.setattr(balancer_reader.subprocess, "run", untried)
-        patch.setattr(managed_etcd, "local_addresses", lambda: ("10.0.0.1", "127.0.0.1"))
+        for reader in (managed_etcd, hosts):
+            patch.setattr(reader, "local_addresses", lambda: ("10.0.0.1", "127.0.0.1"))
         yield
 
 
@@ -104,7 +108,7 @@ class Loading:
         load = load_balancer if alone else load_cluster
         started = time.process_time()
         try:
-            loaded = load(self._folder, environ={"PATH": "/bin"})
+            loaded = load(self._folder, environ=ENVIRON)
         except ConfigError as error:
             taken_s = time.process_time() - started
             self._check_faults(error, contents)
@@ -113,7 +117,7 @@ class Loading:
         else:
             taken_s = time.process_time() - started
             self.usable += 1
-            assert load(self._folder, environ={"PATH": "/bin"}) == loaded
+            assert load(self._folder, environ=ENVIRON) == loaded
             check_loaded(loaded)
         assert taken_s < MOST_SECONDS
 
@@ -160,6 +164,7 @@ def check_loaded(loaded: LoadedCluster) -> None:
     # Messages carry it from process to process.
     assert pickle.loads(pickle.dumps(spec)) == spec  # noqa: S301 - just pickled
     assert diff(spec, spec) == Plan()
+    assert spec.host in {"", *(each.name for each in spec.hosts)}
     assert set(cluster.create(spec).agents) == {agent.agent_type for agent in spec.agents}
     for agent in (*spec.agents, *spec.static_agents):
         _check_agent(agent, spec)
@@ -178,4 +183,5 @@ def _check_agent(agent: AgentSpec, spec: ClusterSpec) -> None:
     hash(registered_as(agent))
     shlex.split(agent.arguments)
     if agent.process_count <= MOST_FINGERPRINTS:
-        assert len(group.create(fingerprints(agent)).members) == agent.process_count
+        members = 0 if agent.floating is not None else agent.process_count
+        assert len(group.create(fingerprints(agent)).members) == members

@@ -31,10 +31,28 @@ _ENUMERATIONS: tuple[type[StrEnum], ...] = (AutoShutdown, Condition, LogLevel, P
 _WORDS = [word.value for word in chain.from_iterable(_ENUMERATIONS)]
 _NUMBERS: list[Any] = [0, 1, 2, 3, 5, 10, 60, 0.0, 0.25, 1.5, 2.0, 10.0, 3600.0, 5150, 5161, 65535]
 _TEXTS = ["Worker", "Greeter", "/bin/sh", "sh", ".", "localhost", "127.0.0.1", "::1", "root", "Kill", "None"]
-_TEXTS += ["SIGINT", "022", "/healthz", "{HostName} {Port}", "true", "least_loaded", "original"]
+_TEXTS += [
+    "10.0.0.1",
+    "10.0.0.2",
+    "10.0.0.0/24",
+    "a1",
+    "SIGINT",
+    "022",
+    "/healthz",
+    "{HostName} {Port}",
+    "true",
+    "least_loaded",
+    "original",
+]
 _LISTS: list[Any] = [[5161], [5161, 5162], ["Worker"], ["A", "B"], ["127.0.0.1"], ["127.0.0.1:2379"], []]
+_LISTS += [["a1"], ["a1", "a2"], ["10.0.0.0/24"]]
 _MAPPINGS: list[Any] = [{"A": "b", "C": "d"}, {"nofile": 1024, "core": 0}, {"Worker": "started"}, {}]
-POOL: list[Any] = [True, False, *_NUMBERS, *_WORDS, *_TEXTS, *_LISTS, *_MAPPINGS]
+_MAPPINGS += [{"count": 2, "prefer": ["a1"]}, {"count": 1, "spread": False}]
+_HOSTS: list[Any] = [
+    {"a1": {"address": "10.0.0.1"}, "a2": {"address": "10.0.0.2", "adminPort": 7072}},
+    {"a1": {"address": "10.0.0.1"}},
+]
+POOL: list[Any] = [True, False, *_NUMBERS, *_WORDS, *_TEXTS, *_LISTS, *_MAPPINGS, *_HOSTS]
 
 TYPES = ("Worker", "LoadBalancer", "KeyValueStore", "A", "B", "worker", "Jobs")
 
@@ -93,7 +111,10 @@ def documents(chance: Random) -> tuple[Any, Any]:
     kinds = chance.sample(TYPES, chance.randrange(4))
     agents = [_agent(kind, chance) for kind in kinds]
     services = [_service(kind, chance) for kind in ("Worker", "KeyValueStore") if chance.random() < 0.6]
-    cluster = Pairs([("clusterConfig", Pairs([("name", "fuzz"), *_some(ClusterKeys, chance)])), ("agents", agents)])
+    of_cluster = {"name": "fuzz", **dict(_some(ClusterKeys, chance))}
+    if chance.random() < 0.2:
+        of_cluster["hosts"] = as_pairs(_HOSTS[0])
+    cluster = Pairs([("clusterConfig", Pairs(of_cluster.items())), ("agents", agents)])
     balancer = Pairs([("loadBalancerConfig", Pairs(_some(LoadBalancerKeys, chance))), ("agents", services)])
     return cluster, balancer
 

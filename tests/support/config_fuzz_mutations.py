@@ -9,7 +9,7 @@ from typing import Any
 
 from support.config_fuzz_documents import TYPES, Pairs, Raw, as_pairs, good_values
 
-from quaestor_actors.config.schema import ClusterKeys, LoadBalancerKeys
+from quaestor_actors.config.schema import ClusterKeys, FloatingKeys, HostKeys, LoadBalancerKeys
 from quaestor_actors.config.schema_agent import AgentKeys
 
 Mutation = Callable[[Any, Random], None]
@@ -34,6 +34,8 @@ WILD: list[Any] = [
     ),
     *([], [[]], [None], [1, "a", None], list(range(300)), [5161] * 300, Pairs(), Pairs([("a", 1)]), Pairs([([1], 2)])),
 ]
+
+KINDS = (ClusterKeys, LoadBalancerKeys, AgentKeys, HostKeys, FloatingKeys)
 
 JUNK = [
     *(
@@ -71,7 +73,7 @@ JUNK = [
     *(b"%YAML 1.1\n---\n", b"---\n", b"...\n", b"<<: *a\n"),
 ]
 
-KEYS = [name for kind in (ClusterKeys, LoadBalancerKeys, AgentKeys) for name in kind.names()]
+KEYS = [name for kind in KINDS for name in kind.names()]
 
 
 def _containers(root: Any) -> list[Any]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import Any
 
 from quaestor_actors.actors.view import ActorView, AgentView, MemberView, RegistryView, TreeView
 from quaestor_actors.cli.discover import Found, Question, discover_listing
+from quaestor_actors.cli.events_rendering import events_listing
+from quaestor_actors.cli.explain_rendering import Explained
 from quaestor_actors.cli.health import Verdict, health_listing
 from quaestor_actors.cli.listing import Listing
 from quaestor_actors.cli.load import Load, load_listing
@@ -15,6 +18,7 @@ from quaestor_actors.cli.render import Shown, status_listing
 from quaestor_actors.cli.render_plan import plan_listing
 from quaestor_actors.cli.render_tree import tree_listing
 from quaestor_actors.cli.version import version_listing
+from quaestor_actors.core.event import Event, EventKind
 from quaestor_actors.core.load import LoadReport
 from quaestor_actors.core.location import Location
 from quaestor_actors.core.owner_record import Owner
@@ -150,6 +154,88 @@ PLAN = Plan(
 )
 
 
+CRASHED = TROUBLED.tree.members[1].reason
+
+EVENTS = (
+    Event(at=NOW - 60, kind=EventKind.CLUSTER, subject="demo", before=None, after="running", reason="launched"),
+    Event(
+        at=NOW - 12.345,
+        kind=EventKind.REGISTRY,
+        subject="registry",
+        before="following",
+        after="degraded",
+        reason="etcd at 10.0.0.7:2379: no connection to 10.0.0.7:2379: Connection refused",
+    ),
+    Event(
+        at=NOW - 10,
+        kind=EventKind.LOCATION,
+        subject="Worker at localhost:5162",
+        before="offered",
+        after="withheld",
+        reason="no connection to localhost:5162: closed by the server",
+    ),
+    Event(
+        at=NOW - 9,
+        kind=EventKind.MEMBER,
+        subject="Worker/2",
+        before="starting",
+        after="backing_off",
+        reason=CRASHED,
+        incarnation=5,
+        restarts=4,
+    ),
+    Event(
+        at=NOW - 9,
+        kind=EventKind.MEMBER,
+        subject="Worker/1",
+        before="starting",
+        after="serving",
+        reason="cluster start",
+        pid=4121,
+        incarnation=1,
+        restarts=0,
+    ),
+)
+"""Of every length, with what would command a terminal."""
+
+LIMITED = AgentView(
+    agent="Worker",
+    phase="running",
+    reason="",
+    waits_for=(),
+    startup_retries=25,
+    restart_limit=5,
+    restart_period_s=60.0,
+    recent_restarts=(NOW - 70, NOW - 30, NOW - 9),
+)
+
+EXPLAINED = Explained(
+    cluster="demo",
+    agent=LIMITED,
+    member=member(
+        2,
+        "backing_off",
+        pid=None,
+        restarts=4,
+        incarnation=5,
+        failures=3,
+        failed_starts=2,
+        failed_checks=1,
+        check='service "Worker" says NOT_SERVING',
+        deadline=NOW + 7.8,
+        reason=CRASHED,
+    ),
+    members=TROUBLED.tree.members,
+    supervisor=actor("agent/Worker", "root", pid=4100, restarts=2),
+    started=None,
+    events=(EVENTS[3], EVENTS[2]),
+    output=("Traceback (most recent call last):", f"no such file: {'/very/long' * 20}\x1b[2J"),
+    output_path="/var/log/quaestor/demo/Worker-2.log",
+    now=NOW,
+)
+"""A member that goes on failing."""
+
+
 def listings() -> dict[str, Listing[Any]]:
     """Return one of each kind, by the name of its JSON schema."""
     ranked = Question(service="Worker", scope="", top=2)
@@ -176,5 +262,6 @@ def listings() -> dict[str, Listing[Any]]:
         "discover": discover_listing(found, balancer="127.0.0.1:5150", question=ranked),
         "health": health_listing(verdict),
         "load": load_listing(Load(address="localhost:5161", service="Worker", scope="", report=report)),
+        "events": events_listing(EVENTS, cluster="demo", zone=UTC),
         "version": version_listing(),
     }
