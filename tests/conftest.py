@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 from support import profiles
 
 profiles.load()
+
+# In the background of a shell, and with nohup, they are ignored, and every program that tests start would do so, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 LONG = ("cluster", "failure", "cli", "client")
 """Folders of the files that take longest: the first ones to begin, so that no process is left with one at the end."""

@@ -53,9 +53,14 @@ def test__ctrl_c__ends_with_the_verdict_so_far(tmp_path: Path) -> None:
     output = tmp_path / "err"
     with output.open("wb") as err:
         running = subprocess.Popen([QUAESTOR, "chaos", "--faults", "hang"], stdout=subprocess.PIPE, stderr=err)
-        wait_until(lambda: "is whole after" in output.read_text(), 30, "the cluster to be whole")
-        running.send_signal(signal.SIGINT)
-        out, _ = running.communicate(timeout=COMMAND_TIMEOUT_S)
+        try:
+            wait_until(lambda: "is whole after" in output.read_text(), 30, "the cluster to be whole")
+            running.send_signal(signal.SIGINT)
+            out, _ = running.communicate(timeout=COMMAND_TIMEOUT_S)
+        finally:
+            # It ends its cluster itself, unless it has ended.
+            running.terminate()
+            running.communicate(timeout=COMMAND_TIMEOUT_S)
     assert running.returncode == 0, out.decode() + output.read_text()
     assert b"interrupted" in out
 
