@@ -63,8 +63,8 @@ def chaos(
     Example: quaestor chaos --minutes 10 --seed 1
     """
     # Only this command pays for gRPC and the actors' messages.
-    from quaestor_actors.chaos.run import run  # noqa: PLC0415
-    from quaestor_actors.chaos.world import World  # noqa: PLC0415
+    from quaestor_actors.chaos.run import run
+    from quaestor_actors.chaos.world import World
 
     seed = random.randrange(LARGEST_SEED) if seed is None else seed  # noqa: S311 - no secret
     command = _command(config_directory, minutes, seed, faults, first, count)

@@ -140,9 +140,9 @@ def discover(
 def _of_running_cluster(name: str | None) -> tuple[str, Mapping[Place, bool]]:
     """Return the address of a running cluster's balancer, and which of the locations that it knows have TLS."""
     # With an address nobody pays for these.
-    from quaestor_actors.cli.asking import running_cluster  # noqa: PLC0415
-    from quaestor_actors.cli.inspect import fetch_tree  # noqa: PLC0415
-    from quaestor_actors.cli.registry_cluster import ask_contents  # noqa: PLC0415
+    from quaestor_actors.cli.asking import running_cluster
+    from quaestor_actors.cli.inspect import fetch_tree
+    from quaestor_actors.cli.registry_cluster import ask_contents
 
     try:
         directory = running_cluster(name)
@@ -165,11 +165,11 @@ def ask_balancer(address: str, question: Question, access: Access, with_tls: Map
     """
     with access.channel(address) as channel:
         # After the channel, which says how gRPC is to behave.
-        import grpc  # noqa: PLC0415
+        import grpc
 
-        from quaestor_actors.cli.grpc_failure import failure  # noqa: PLC0415
-        from quaestor_actors.rpc.service_discovery_pb2 import DiscoverServicesRequest  # noqa: PLC0415
-        from quaestor_actors.rpc.service_discovery_pb2_grpc import ServiceDiscoveryGrpcStub  # noqa: PLC0415
+        from quaestor_actors.cli.grpc_failure import failure
+        from quaestor_actors.rpc.service_discovery_pb2 import DiscoverServicesRequest
+        from quaestor_actors.rpc.service_discovery_pb2_grpc import ServiceDiscoveryGrpcStub
 
         stub = ServiceDiscoveryGrpcStub(channel)
         request = DiscoverServicesRequest(

@@ -71,7 +71,7 @@ def _below_head(listing: Listing[Any], body: list[str], *, width: int | None) ->
 
 def _yaml(listing: Listing[Any], *, is_one_of_many: bool) -> str:
     # Only this form pays for it.
-    import yaml  # noqa: PLC0415
+    import yaml
 
     plain = json.loads(json.dumps(listing.document))
     text: str = yaml.safe_dump(plain, sort_keys=False, width=1_000_000, explicit_start=is_one_of_many)

@@ -83,8 +83,8 @@ def check(address: str, service: str, access: Access) -> Verdict:
     """
     with access.channel(address) as channel:
         # After the channel, which says how gRPC is to behave.
-        import grpc  # noqa: PLC0415
-        from grpc_health.v1 import health_pb2, health_pb2_grpc  # noqa: PLC0415
+        import grpc
+        from grpc_health.v1 import health_pb2, health_pb2_grpc
 
         request = health_pb2.HealthCheckRequest(service=service)
         try:
@@ -101,9 +101,9 @@ def check(address: str, service: str, access: Access) -> Verdict:
 
 
 def _without_status(error: grpc.RpcError, *, address: str, service: str, access: Access) -> Verdict:
-    import grpc  # noqa: PLC0415 - see `check`
+    import grpc
 
-    from quaestor_actors.cli.grpc_failure import failure  # noqa: PLC0415 - likewise
+    from quaestor_actors.cli.grpc_failure import failure
 
     match error.code():
         case grpc.StatusCode.NOT_FOUND:

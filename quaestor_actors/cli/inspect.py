@@ -44,6 +44,6 @@ def tree(name: str | None, output: Output) -> None:
 
     Example: quaestor tree
     """
-    from quaestor_actors.cli.render_tree import tree_listing  # noqa: PLC0415 - only this verb needs it
+    from quaestor_actors.cli.render_tree import tree_listing
 
     output.show(lambda: tree_listing(fetch_tree(name)))

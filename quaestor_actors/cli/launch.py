@@ -17,8 +17,8 @@ from quaestor_actors.core.spec import ClusterSpec
 def _run(read: Callable[[Path | None], Reading], directory: Path | None) -> int:
     reader = Reader(read, directory)
     # Takes about as long as the reading, on another core.
-    from quaestor_actors.launcher import run_cluster  # noqa: PLC0415
-    from quaestor_actors.system.source import Source  # noqa: PLC0415
+    from quaestor_actors.launcher import run_cluster
+    from quaestor_actors.system.source import Source
 
     reading = reader.result()
     _tell(reading.remarks)

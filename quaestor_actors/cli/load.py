@@ -116,10 +116,10 @@ def ask_load(address: str, service: str, scope: str, access: Access) -> Load:
     """
     with access.channel(address) as channel:
         # After the channel, which says how gRPC is to behave.
-        import grpc  # noqa: PLC0415
+        import grpc
 
-        from quaestor_actors.cli.grpc_failure import failure  # noqa: PLC0415
-        from quaestor_actors.rpc import load_reporting_pb2, load_reporting_pb2_grpc  # noqa: PLC0415
+        from quaestor_actors.cli.grpc_failure import failure
+        from quaestor_actors.rpc import load_reporting_pb2, load_reporting_pb2_grpc
 
         request = load_reporting_pb2.LoadReportRequest(scope=scope, service_name=service)
         try:

@@ -50,7 +50,7 @@ class Output:
         """
         if self.is_watched:
             # Only who watches pays for it.
-            from quaestor_actors.cli.watching import watch  # noqa: PLC0415
+            from quaestor_actors.cli.watching import watch
 
             watch(look, self.form, interval_s=self.interval_s, screen=self.screen)
         listing = look()

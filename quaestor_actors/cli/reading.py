@@ -83,7 +83,7 @@ def read_cluster(
         environ: the environment; None means that of this process.
     """
     # Imported here because only the child may pay for it.
-    from quaestor_actors.config import (  # noqa: PLC0415
+    from quaestor_actors.config import (
         CLUSTER_FILE,
         LOAD_BALANCER_FILE,
         find_config_directory,
@@ -98,7 +98,7 @@ def read_cluster(
 
 def read_load_balancer(directory: Path | None) -> Reading:
     """Read the file of a balancer that runs alone, from a folder or the usual places."""
-    from quaestor_actors.config import LOAD_BALANCER_FILE, find_config_directory, load_balancer  # noqa: PLC0415
+    from quaestor_actors.config import LOAD_BALANCER_FILE, find_config_directory, load_balancer
 
     found = find_config_directory(directory, LOAD_BALANCER_FILE, cwd=Path.cwd())
     loaded = load_balancer(found, environ=os.environ)

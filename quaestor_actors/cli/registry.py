@@ -73,7 +73,7 @@ def _read(directory: Path | None) -> Reading:
         return read_cluster(directory)
     except ConfigError:
         # A folder with only the balancer's file is a configuration too; otherwise the first faults count.
-        from quaestor_actors.config import CLUSTER_FILE  # noqa: PLC0415 - see cli.reading
+        from quaestor_actors.config import CLUSTER_FILE
 
         if directory is None or (directory / CLUSTER_FILE).exists():
             raise

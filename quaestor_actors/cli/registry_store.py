@@ -57,7 +57,7 @@ async def first_answer(
         OperationError: none answers, or the one that does refuses us; the message says where, why, and what to do.
     """
     # Imported here because only who asks etcd needs gRPC.
-    from quaestor_actors.adapters.store_etcd import EtcdStore  # noqa: PLC0415
+    from quaestor_actors.adapters.store_etcd import EtcdStore
 
     # What concerns people is raised.
     log = logging.getLogger("quaestor.registry")

@@ -15,8 +15,8 @@ from quaestor_actors.errors import QuaestorError
 def cluster_names(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """Return the names of the clusters that run here."""
     # Only a shell that completes pays for these, here and below.
-    from quaestor_actors.adapters import runtime_directory  # noqa: PLC0415
-    from quaestor_actors.cli.asking import running_in  # noqa: PLC0415
+    from quaestor_actors.adapters import runtime_directory
+    from quaestor_actors.cli.asking import running_in
 
     names = [directory.name for directory in running_in(runtime_directory.base_directory(os.environ))]
     return [name for name in names if name.startswith(incomplete)]
@@ -24,8 +24,8 @@ def cluster_names(_context: click.Context, _parameter: click.Parameter, incomple
 
 def selector_names(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """Return the members and agents of the running cluster."""
-    from quaestor_actors.cli.inspect import fetch_tree  # noqa: PLC0415
-    from quaestor_actors.cli.render import members_in_order  # noqa: PLC0415
+    from quaestor_actors.cli.inspect import fetch_tree
+    from quaestor_actors.cli.render import members_in_order
 
     try:
         tree = fetch_tree(context.params.get("name")).tree
@@ -38,8 +38,8 @@ def selector_names(context: click.Context, _parameter: click.Parameter, incomple
 
 def service_names(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """Return the services that the balancers of the running cluster are told of."""
-    from quaestor_actors.cli.asking import running_cluster  # noqa: PLC0415
-    from quaestor_actors.cli.registry_cluster import ask_contents  # noqa: PLC0415
+    from quaestor_actors.cli.asking import running_cluster
+    from quaestor_actors.cli.registry_cluster import ask_contents
 
     try:
         entries = ask_contents(running_cluster(context.params.get("name"))).entries

@@ -55,9 +55,9 @@ def schema(file: str) -> None:
 def configuration_schema(file: ConfigFile) -> dict[str, Any]:
     """Return the schema of a file. Nothing is required in it, because names compare case-insensitively."""
     # The validation library takes a tenth of a second.
-    from quaestor_actors.config import CLUSTER_FILE, LOAD_BALANCER_FILE  # noqa: PLC0415
-    from quaestor_actors.config.schema import ClusterKeys, FloatingKeys, HostKeys, LoadBalancerKeys  # noqa: PLC0415
-    from quaestor_actors.config.schema_agent import AgentKeys  # noqa: PLC0415
+    from quaestor_actors.config import CLUSTER_FILE, LOAD_BALANCER_FILE
+    from quaestor_actors.config.schema import ClusterKeys, FloatingKeys, HostKeys, LoadBalancerKeys
+    from quaestor_actors.config.schema_agent import AgentKeys
 
     # In the mapping form an agent may have nothing but its name.
     agent_keys = {**_section(AgentKeys, "agents", at="agent"), "type": ["object", "null"]}
@@ -134,8 +134,8 @@ def _rule(key: str, found: dict[str, Any], annotation: Any, *, section: str) -> 
 
 def _special_rules() -> dict[str, dict[str, Any]]:
     """Return the rules of those keys whose checks are functions, which say nothing of themselves."""
-    from quaestor_actors.config.value_rules import LIMITS  # noqa: PLC0415 - see `configuration_schema`
-    from quaestor_actors.core.spec import Condition  # noqa: PLC0415 - likewise
+    from quaestor_actors.config.value_rules import LIMITS
+    from quaestor_actors.core.spec import Condition
 
     port = {"type": "integer", "minimum": 1, "maximum": LAST_PORT}
     limit = {"anyOf": [{"type": "integer", "minimum": 0}, _word("unlimited")]}

@@ -38,7 +38,7 @@ class Access:
         # It would write about a refused certificate by itself. Read when gRPC is imported.
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         # Help and wrong usage are to come at once.
-        import grpc  # noqa: PLC0415
+        import grpc
 
         # What is asked is inside, and a proxy of the environment is for the outside.
         options: list[tuple[str, Any]] = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1)]
@@ -46,7 +46,7 @@ class Access:
             with grpc.insecure_channel(address, options=options) as channel:
                 yield channel
             return
-        from quaestor_actors.adapters.tls import channel_credentials  # noqa: PLC0415 - likewise
+        from quaestor_actors.adapters.tls import channel_credentials
 
         credentials = channel_credentials(
             ca_certificate_file=self.ca_certificate,

@@ -104,7 +104,7 @@ def _beginning(text: str, width: int) -> str:
 
 def _cells(letter: str) -> int:
     # Loading it takes longer than all else here, and most texts are ASCII.
-    import unicodedata  # noqa: PLC0415
+    import unicodedata
 
     if unicodedata.combining(letter) or unicodedata.category(letter) in {"Mn", "Me", "Cf"}:
         return 0
