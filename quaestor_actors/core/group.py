@@ -321,8 +321,11 @@ class _Work:
                 self._tell(list(self._members), StopRequested(reason=f"auto shutdown: {self._group.reason}"))
 
     def _release(self) -> None:
-        """Let members that restart together start, once all of them have ended."""
-        busy = LIVE | {MemberState.BACKING_OFF}
+        """Let members that restart together start, once none of them is still to end or backing off.
+
+        One that is up and not asked to end was found so by a supervisor whose predecessor's notes were behind.
+        """
+        busy = {MemberState.DRAINING, MemberState.STOPPING, MemberState.BACKING_OFF}
         held = [self._members[name] for name in self._group.held if name in self._members]
         if held and not any(member.state in busy for member in held):
             self._group = replace(self._group, held=frozenset())

@@ -31,6 +31,7 @@ from quaestor_actors.core.member import (
     MemberState,
     ProcessExited,
     Rules,
+    Spawn,
     Spawned,
 )
 from quaestor_actors.core.process_id import ProcessId
@@ -149,3 +150,23 @@ def test__removed__actor_backs_off__is_created_to_stop_what_it_kept() -> None:
     again = ChildEnded(name="agent", incarnation=2)
     effects = kept(CRASH, again, Reconfigured(specs=(OTHER,)))
     assert effects == (CreateActor(name="agent", incarnation=3), AskToStop(name="agent", leaving=True))
+
+
+def test__restart_of_all__one_had_restarted_already_unwritten__the_others_do_not_wait_for_its_end() -> None:
+    rules = Rules(strategy=Strategy.ONE_FOR_ALL, probed=False, backoff=BACKOFF)
+    noted = Group(
+        members=MappingProxyType(
+            {
+                "W/1": Member(member_id="W/1", state=MemberState.PENDING, reason="restarted", incarnation=1),
+                "W/2": Member(member_id="W/2", state=MemberState.PENDING, reason="restarted", incarnation=1),
+            }
+        ),
+        wanted=MappingProxyType({"W/1": "f1", "W/2": "f1"}),
+        phase=Phase.RUNNING,
+        held=frozenset({"W/1", "W/2"}),
+    )
+    unwritten = FoundProcess(member_id="W/1", incarnation=2, port=5161, process=ProcessId(pid=11, start_ticks=2))
+    settled = adoption.settle(noted, noted.wanted, alive=(), found=[unwritten], now=100.0, rules=rules)
+    resumed, effects = group.resume(settled.group, ["W/1"], 100.0, rules, 0.5)
+    assert resumed.members["W/1"].state is MemberState.SERVING
+    assert Spawn(member_id="W/2", incarnation=2) in effects

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import chain, count
 
 from quaestor_actors.core.adoption import FoundProcess
 from quaestor_actors.core.member import Health
 from quaestor_actors.core.process_id import ProcessId
 
 PIDS = range(100, 140)
-"""Few, so that most pids have been somebody else's before."""
+"""Few, so that most pids have been somebody else's before; larger ones only when none of these is free."""
 
 
 class Leftover(StrEnum):
@@ -75,11 +76,11 @@ class Host:
     ) -> Process:
         """Start a process at the next pid that is free."""
         self._ticks += 1
-        cycle = [*range(self._last_pid + 1, PIDS.stop), *PIDS]
+        cycle = chain(range(self._last_pid + 1, PIDS.stop), PIDS, count(PIDS.stop))
         # The id of a group that has processes is nobody's pid.
         groups = {each.group for each in self.processes.values()}
         pid = next(each for each in cycle if each not in groups)
-        self._last_pid = pid
+        self._last_pid = min(pid, PIDS.stop)
         started = Process(
             id=ProcessId(pid=pid, start_ticks=self._ticks),
             port=port,
