@@ -59,7 +59,8 @@ class AgentWorld:
         """Numbers of incarnations, as far as the file must know them."""
         self.gone: set[tuple[str, int]] = set()
         """Of these the end has been told."""
-        self._spawned: set[tuple[str, int]] = set()
+        self._spawned: dict[tuple[str, int], int] = {}
+        """Incarnations that were started in this act, and how often the supervisor had written before that."""
         self._free_port = 20000
         self._started: dict[str, list[float]] = {}
         self._effects = 0
@@ -132,7 +133,7 @@ class AgentWorld:
                 about = (name, effect.incarnation)
                 assert about not in self.used, "the number of an earlier incarnation"
                 self.used.add(about)
-                self._spawned.add(about)
+                self._spawned[about] = shell.saves
                 lately = [at for at in self._started.get(name, []) if at > self.now - 1.0]
                 self._started[name] = [*lately, self.now]
                 assert len(lately) < QUICKEST, "it is started over and over"
@@ -168,10 +169,10 @@ class AgentWorld:
             self.expected.vouched |= self.discoverable()
 
     def _forget_unwritten(self, before: Expected, saves: int) -> None:
+        # Of what was not written down only a process that is found is known.
+        self.used -= {about for about, at in self._spawned.items() if at == self.shell.saves}
         if self.shell.saves == saves:
             self.expected = before
-            # Of what was not written down only a process that is found is known.
-            self.used -= self._spawned
             self.expected.stopped -= {name for name, _ in self._spawned}
 
     def tell(self, *events: Event) -> None:
