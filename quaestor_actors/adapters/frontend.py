@@ -18,7 +18,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from quaestor_actors.adapters.listen import addresses_to_bind
-from quaestor_actors.adapters.tls import server_credentials
+from quaestor_actors.adapters.tls import ServerCertificate, server_certificate
 from quaestor_actors.adapters.undecodable import Services
 from quaestor_actors.broken_server import is_broken_by_client
 from quaestor_actors.core.location import Location
@@ -111,7 +111,7 @@ class Frontend:
         return self._port
 
     async def _listen(self, port: int) -> int:
-        credentials = server_credentials(self._spec, ca_certificate_file=self._spec.ca_certificate_file)
+        certificate = server_certificate(self._spec, ca_certificate_file=self._spec.ca_certificate_file)
         is_shared = self._spec.frontends > 1
         addresses = addresses_to_bind(self._spec.host_name, port, is_shared=is_shared)
         # Two servers on one port by mistake would each get half of the clients.
@@ -123,7 +123,7 @@ class Frontend:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, services)
         names = (_FULL_SERVICE_NAME, _HEALTH_SERVICE_NAME, reflection.SERVICE_NAME)
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflection.aio.ReflectionServicer(names), services)
-        ports = [_bind(server, address, credentials) for address in addresses]
+        ports = [_bind(server, address, certificate) for address in addresses]
         await server.start()
         self._server = server
         return ports[0]
@@ -306,11 +306,11 @@ def _raise_error(task: asyncio.Task[None]) -> None:
         task.result()
 
 
-def _bind(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None) -> int:
+def _bind(server: grpc.aio.Server, address: str, certificate: ServerCertificate | None) -> int:
     try:
-        if credentials is None:
+        if certificate is None:
             return server.add_insecure_port(address)
-        return server.add_secure_port(address, credentials)
+        return server.add_secure_port(address, certificate.port_credentials())
     except RuntimeError as error:
         # Free a moment ago, so somebody was faster.
         raise ConflictError(f"{address} is taken by another process") from error

@@ -28,6 +28,12 @@ from quaestor_actors.pem import USABLE_KINDS, PemFault, UnusablePemError, certif
 LOOK_INTERVAL_S = 1.0
 """A server looks for new files at most this often, and only when somebody connects."""
 
+SETTLING_S = 0.5
+"""So long a port lets nobody new begin before its certificate is replaced.
+
+Whoever has just begun needs microseconds; the rest is for a machine that has too much to do.
+"""
+
 _KEPT = 32
 """So many different credentials of clients are kept ready; one costs what parsing the trusted roots costs."""
 
@@ -64,14 +70,10 @@ class _UnusableError(Exception):
         self.at = at
 
 
-def server_credentials(
+def server_certificate(
     spec: BalancerSpec, *, ca_certificate_file: str | None = None, clock: Callable[[], float] = time.monotonic
-) -> grpc.ServerCredentials | None:
-    """Return the balancer's server credentials, or None for plain text if no certificate is named.
-
-    Files that change are taken for the connections after that, without a restart. New ones that are unusable are
-    logged once, and those before stay in use. The credentials may be used for any number of ports, of
-    `grpc.aio.server` as of `grpc.server`.
+) -> ServerCertificate | None:
+    """Return what the balancer presents, or None for plain text if no certificate is named.
 
     Args:
         spec: With `enforce_mutual_tls` a client must present a certificate that is trusted.
@@ -97,8 +99,7 @@ def server_credentials(
         roots = ca_certificate_file or _system_roots()
         if roots is None:
             raise OperationError("mutual TLS needs trusted root certificates: name a PEM file in caCertificateFile")
-    current = _ServerConfiguration(spec.certificate, spec.private_key_file, roots=roots, clock=clock)
-    return grpc.dynamic_ssl_server_credentials(current(), current, spec.enforce_mutual_tls)
+    return ServerCertificate(spec.certificate, spec.private_key_file, roots=roots, clock=clock)
 
 
 def channel_credentials(
@@ -138,14 +139,25 @@ def client_context(
     return _client_context(files, files.signature())
 
 
-class _ServerConfiguration:
-    """The certificate configuration of the moment; called by gRPC on its own threads, for each new connection.
+class ServerCertificate:
+    """The certificate of a server, and its successors: files that change are taken without a restart.
 
-    It answers with a configuration each time, never with "unchanged": every port of a server keeps one of its own,
-    asks for itself, and cannot even be opened on "unchanged". A call does not raise.
+    New files that are unusable are logged once, and those before stay in use. For `grpc.aio.server` as for
+    `grpc.server`.
     """
 
     def __init__(self, certificate: str, key: str, *, roots: str | None, clock: Callable[[], float]) -> None:
+        """Read the files.
+
+        Args:
+            certificate: PEM file with the chain.
+            key: PEM file with the private key.
+            roots: PEM file with the authorities of the clients, who must then present a certificate.
+            clock: Seconds that only grow.
+
+        Raises:
+            ConfigError: A file is unusable.
+        """
         self._certificate = certificate
         self._files = _Files(certificate=certificate, key=key, roots=roots)
         self._clock = clock
@@ -158,7 +170,20 @@ class _ServerConfiguration:
         except _UnusableError as error:
             raise _fault(error.file, _SERVER_KEYS[error.at], error.message) from error
 
-    def __call__(self) -> grpc.ServerCertificateConfiguration:
+    def port_credentials(self) -> grpc.ServerCredentials:
+        """Return credentials for one port. The next port needs others: each has to hear of a change once."""
+        port = _PortCertificate(self)
+        return grpc.dynamic_ssl_server_credentials(
+            port.given,
+            port,  # type: ignore[arg-type] # gRPC knows None, for "unchanged"; its types do not
+            self._files.roots is not None,
+        )
+
+    def latest(self) -> grpc.ServerCertificateConfiguration:
+        """Return the configuration of the files, as they were at the last look; another object after a change.
+
+        May be called from any thread; does not raise.
+        """
         with self._lock:
             now = self._clock()
             if now - self._looked_at >= LOOK_INTERVAL_S:
@@ -182,6 +207,29 @@ class _ServerConfiguration:
         pair = _read_pair(self._certificate, self._files.key)
         roots = None if self._files.roots is None else _read_roots(self._files.roots)
         return grpc.ssl_server_certificate_configuration([pair], root_certificates=roots)
+
+
+class _PortCertificate:
+    """What one port presents; called by gRPC on its own threads, one at a time, for each new connection.
+
+    When gRPC is told of a certificate, it frees the one before, even if another of its threads has just asked and is
+    about to begin a connection with that; then the process ends (https://github.com/grpc/grpc/issues/36693). So it is
+    told of each certificate once, and before that, whoever has just asked is given the time to begin.
+    """
+
+    def __init__(self, certificate: ServerCertificate) -> None:
+        self._certificate = certificate
+        self.given = certificate.latest()
+
+    def __call__(self) -> grpc.ServerCertificateConfiguration | None:
+        """Return a configuration that is new, or None if there is none. Does not raise."""
+        latest = self._certificate.latest()
+        if latest is self.given:
+            return None
+        # gRPC lets nobody else ask in the meantime, so nobody begins either, once this is over.
+        time.sleep(SETTLING_S)
+        self.given = latest
+        return latest
 
 
 @lru_cache(maxsize=_KEPT)

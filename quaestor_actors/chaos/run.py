@@ -126,7 +126,7 @@ class _Run:
     def _start(self) -> None:
         self._watcher.excuse_answers()
         self._world.launch()
-        took = self._wait_until_whole(START_S, relaunches=False)
+        took = self._wait_until_whole(START_S)
         if self._client is not None:
             self._client.count_from_now()
         members = sum(each.role in {Role.MEMBER, Role.ETCD} for each in self._world.look().processes)
@@ -136,21 +136,19 @@ class _Run:
         self._rest(step.pause_s)
         at_s, before = self._seconds(), self._world.look()
         done, skipped = self._hurt(step)
+        ends_launcher = any(_ends_launcher(action) for action in done)
         is_alone = len(step.actions) == 1
-        ends_launcher = any(
-            each.role is Role.LAUNCHER and each.fault in {Fault.KILL, Fault.TERMINATE} for each in step.actions
-        )
         injuries = tuple(self._injuries)
         recovery_s = None
         try:
             self._endure(is_alone=is_alone)
             if done:
-                recovery_s = self._wait_until_whole(WHOLE_S, relaunches=ends_launcher)
+                recovery_s = self._wait_until_whole(WHOLE_S, ends_launcher=ends_launcher)
         finally:
             report = StepReport(
                 number=step.number,
                 at_s=at_s,
-                faults=tuple(done),
+                faults=tuple(str(action.fault) for action in done),
                 done=tuple(each.what for each in injuries),
                 skipped=tuple(skipped),
                 recovery_s=recovery_s,
@@ -159,9 +157,10 @@ class _Run:
             self._say(str(report))
         self._check(injuries, before, is_alone=is_alone)
 
-    def _hurt(self, step: Step) -> tuple[list[str], list[str]]:
+    def _hurt(self, step: Step) -> tuple[list[Action], list[str]]:
         self._injuries = []
-        done, skipped = [], []
+        done: list[Action] = []
+        skipped: list[str] = []
         # A target that is drawn may turn out to be on the answers' way.
         self._watcher.excuse_answers()
         if self._client is not None:
@@ -169,7 +168,7 @@ class _Run:
         for action in step.actions:
             try:
                 self._injuries.append(inject(self._world, action))
-                done.append(str(action.fault))
+                done.append(action)
             except NotPossibleError as error:
                 skipped.append(f"{action}: {error}")
         if not any(injury.blocks_answers for injury in self._injuries):
@@ -219,30 +218,34 @@ class _Run:
 
     # Whole again
 
-    def _wait_until_whole(self, timeout_s: float, *, relaunches: bool) -> float:
-        """Wait until the cluster is whole, and return how long that took."""
+    def _wait_until_whole(self, timeout_s: float, *, ends_launcher: bool = False) -> float:
+        """Wait until the cluster is whole, after its launcher has ended if it is to; return how long that took."""
         begun = time.monotonic()
         while True:
-            self._heed_launcher(relaunches=relaunches)
+            ends_launcher = not self._heed_launcher(ends=ends_launcher) and ends_launcher
             self._look_for_wrong()
             tree = self._world.status()
             answers = None if self._client is None else self._client.latest(since=begun)
             why = not_whole(self._world.copy.spec, tree, self._world.look(), answers)
+            if ends_launcher:
+                why = "the launcher was told to end, and has not"
             if why is None:
                 return time.monotonic() - begun
             if time.monotonic() - begun > timeout_s:
                 raise BrokenError(f"not whole after {timeout_s:g} s: {why}")
             self._rest(_POLL_S)
 
-    def _heed_launcher(self, *, relaunches: bool) -> None:
+    def _heed_launcher(self, *, ends: bool) -> bool:
+        """Start another launcher if this one has ended, and return whether it had."""
         code = self._world.ended_with()
         if code is None:
-            return
-        if not relaunches:
+            return False
+        if not ends:
             raise BrokenError(f"the launcher ended with {code}, and nobody had ended it")
         if code not in {0, -signal.SIGKILL}:
             raise BrokenError(f"the launcher ended with {code}")
         self._world.launch()
+        return True
 
     def _look_for_wrong(self) -> None:
         if wrong := self._watcher.broken():
@@ -319,3 +322,7 @@ def _sigterm_as_ctrl_c() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _ends_launcher(action: Action) -> bool:
+    return action.role is Role.LAUNCHER and action.fault in {Fault.KILL, Fault.TERMINATE}

@@ -21,7 +21,7 @@ from support.waiting import wait_until
 
 from quaestor_actors.adapters.event_loop import LoopThread
 from quaestor_actors.adapters.loads import LoadWatch
-from quaestor_actors.adapters.tls import server_credentials
+from quaestor_actors.adapters.tls import server_certificate
 from quaestor_actors.core.load import LoadReport
 from quaestor_actors.core.location import ClientTls, Registration
 from quaestor_actors.core.spec import BalancerSpec
@@ -294,9 +294,9 @@ class WatchedWorker:
             return
         certificate, key = authority.issue("localhost")
         spec = BalancerSpec(certificate=certificate, private_key_file=key, enforce_mutual_tls=True)
-        credentials = server_credentials(spec, ca_certificate_file=authority.root_file)
-        assert credentials is not None
-        self.port = self._server.add_secure_port("127.0.0.1:0", credentials)
+        presented = server_certificate(spec, ca_certificate_file=authority.root_file)
+        assert presented is not None
+        self.port = self._server.add_secure_port("127.0.0.1:0", presented.port_credentials())
 
     def __enter__(self) -> Self:
         self._server.start()

@@ -21,7 +21,13 @@ from support.grpc_servers import SERVING, TinyServer
 from support.waiting import wait_until
 
 from quaestor_actors.adapters.event_loop import LoopThread
-from quaestor_actors.adapters.tls import LOOK_INTERVAL_S, channel_credentials, client_context, server_credentials
+from quaestor_actors.adapters.tls import (
+    LOOK_INTERVAL_S,
+    ServerCertificate,
+    channel_credentials,
+    client_context,
+    server_certificate,
+)
 from quaestor_actors.core.spec import BalancerSpec
 from quaestor_actors.errors import ConfigError, OperationError
 
@@ -41,22 +47,26 @@ class Clock:
 class AioServer:
     """A server of `grpc.aio` that says SERVING, on a thread of its own."""
 
-    def __init__(self, credentials: grpc.ServerCredentials, ports: int) -> None:
+    def __init__(self, certificate: ServerCertificate, ports: int) -> None:
         self._crashes: list[BaseException] = []
         self._loop = LoopThread(name="test", on_crash=self._crashes.append)
         self._loop.start()
-        self.ports = self._loop.call(self._start(credentials, ports)).result(DEADLINE_S)
+        self.ports = self._loop.call(self._start(certificate, ports)).result(DEADLINE_S)
 
     def stop(self) -> None:
-        self._loop.call(self._server.stop(None)).result(DEADLINE_S)
-        del self._server
+        self._loop.call(self._stop()).result(DEADLINE_S)
         self._loop.stop()
         assert self._crashes == []
 
-    async def _start(self, credentials: grpc.ServerCredentials, ports: int) -> tuple[int, ...]:
+    async def _stop(self) -> None:
+        await self._server.stop(None)
+        # The last one closes what the loop is reading from: not to be done on another thread.
+        del self._server
+
+    async def _start(self, certificate: ServerCertificate, ports: int) -> tuple[int, ...]:
         self._server = grpc.aio.server()
         health_pb2_grpc.add_HealthServicer_to_server(_Serving(), self._server)
-        bound = tuple(self._server.add_secure_port("127.0.0.1:0", credentials) for _ in range(ports))
+        bound = tuple(self._server.add_secure_port("127.0.0.1:0", certificate.port_credentials()) for _ in range(ports))
         await self._server.start()
         return bound
 
@@ -73,13 +83,13 @@ class Side:
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
 
-    def listen(self, credentials: grpc.ServerCredentials | None, *, kind: str = "aio", ports: int = 1) -> Any:
-        assert credentials is not None
+    def listen(self, certificate: ServerCertificate | None, *, kind: str = "aio", ports: int = 1) -> Any:
+        assert certificate is not None
         if kind == "aio":
-            server = AioServer(credentials, ports)
+            server = AioServer(certificate, ports)
             self._stack.callback(server.stop)
             return server.ports if ports > 1 else server.ports[0]
-        return self._stack.enter_context(TinyServer(credentials=credentials)).port
+        return self._stack.enter_context(TinyServer(credentials=certificate.port_credentials())).port
 
     def connect(self, port: int, credentials: grpc.ChannelCredentials) -> Callable[[], int]:
         """Return a function that asks over one connection, and raises RpcError if it is refused."""
@@ -135,7 +145,7 @@ def test__renewal__new_connections_get_it_and_old_ones_go_on(
     side: Side, ours: Authority, theirs: Authority, kind: str
 ) -> None:
     files = ours.issue("localhost")
-    port = side.listen(server_credentials(spec_of(files)), kind=kind)
+    port = side.listen(server_certificate(spec_of(files)), kind=kind)
     before = side.connect(port, channel_credentials(ca_certificate_file=ours.root_file))
     assert before() == SERVING
     replace(files, theirs.issue("localhost"))
@@ -147,7 +157,7 @@ def test__renewal__new_connections_get_it_and_old_ones_go_on(
 
 def test__renewal__reaches_every_port_of_a_server(side: Side, ours: Authority, theirs: Authority) -> None:
     files, clock = ours.issue("localhost"), Clock()
-    ports = side.listen(server_credentials(spec_of(files), clock=clock), ports=3)
+    ports = side.listen(server_certificate(spec_of(files), clock=clock), ports=3)
     assert all(side.accepts(port, ca_certificate_file=ours.root_file) for port in ports)
     replace(files, theirs.issue("localhost"))
     clock.now += LOOK_INTERVAL_S
@@ -159,7 +169,7 @@ def test__renewal__is_looked_for_once_a_second(
 ) -> None:
     caplog.set_level(logging.INFO)
     files, clock = ours.issue("localhost"), Clock()
-    port = side.listen(server_credentials(spec_of(files), clock=clock))
+    port = side.listen(server_certificate(spec_of(files), clock=clock))
     replace(files, theirs.issue("localhost"))
     clock.now += LOOK_INTERVAL_S * 0.9
     assert side.accepts(port, ca_certificate_file=ours.root_file)
@@ -172,7 +182,7 @@ def test__renewal__unusable_pair__is_logged_once_and_the_old_one_stays(
     side: Side, ours: Authority, theirs: Authority, caplog: pytest.LogCaptureFixture
 ) -> None:
     files, clock = ours.issue("localhost"), Clock()
-    port = side.listen(server_credentials(spec_of(files), clock=clock))
+    port = side.listen(server_certificate(spec_of(files), clock=clock))
     certificate, key = theirs.issue("localhost")
     secret = Path(files[1]).read_text()
     Path(certificate).replace(files[0])
@@ -191,7 +201,7 @@ def test__renewal__files_gone__is_logged_once_and_the_old_one_stays(
     side: Side, ours: Authority, caplog: pytest.LogCaptureFixture
 ) -> None:
     files, clock = ours.issue("localhost"), Clock()
-    port = side.listen(server_credentials(spec_of(files), clock=clock))
+    port = side.listen(server_certificate(spec_of(files), clock=clock))
     for file in files:
         Path(file).unlink()
     for _ in range(2):
@@ -206,7 +216,7 @@ def test__mutual_tls__lets_in_whom_the_authority_knows(
     side: Side, ours: Authority, theirs: Authority, kind: str
 ) -> None:
     spec = spec_of(ours.issue("localhost"), mutual=True)
-    port = side.listen(server_credentials(spec, ca_certificate_file=ours.root_file), kind=kind)
+    port = side.listen(server_certificate(spec, ca_certificate_file=ours.root_file), kind=kind)
     certificate, key = ours.issue("client")
     known: dict[str, Any] = {"ca_certificate_file": ours.root_file}
     assert side.accepts(port, **known, client_certificate=certificate, client_private_key_file=key)
@@ -217,7 +227,7 @@ def test__mutual_tls__lets_in_whom_the_authority_knows(
 
 def test__mutual_tls__expired_client__is_refused(side: Side, ours: Authority, caplog: pytest.LogCaptureFixture) -> None:
     spec = spec_of(ours.issue("localhost"), mutual=True)
-    port = side.listen(server_credentials(spec, ca_certificate_file=ours.root_file))
+    port = side.listen(server_certificate(spec, ca_certificate_file=ours.root_file))
     expired = ours.combine(ours.issue("client", valid_for=-timedelta(minutes=5)))
     for _ in range(2):
         assert not side.accepts(port, ca_certificate_file=ours.root_file, client_certificate=expired)
@@ -233,7 +243,7 @@ def test__mutual_tls__authorities_of_the_clients__may_be_replaced(
     clients.write_bytes(ours.root_pem)
     clock = Clock()
     spec = spec_of(ours.issue("localhost"), mutual=True)
-    port = side.listen(server_credentials(spec, ca_certificate_file=str(clients), clock=clock))
+    port = side.listen(server_certificate(spec, ca_certificate_file=str(clients), clock=clock))
     one, other = ours.combine(ours.issue("client")), theirs.combine(theirs.issue("client"))
     assert side.accepts(port, ca_certificate_file=ours.root_file, client_certificate=one)
     clients.write_bytes(theirs.root_pem + ours.root_pem)
@@ -245,20 +255,20 @@ def test__mutual_tls__authorities_of_the_clients__may_be_replaced(
 
 
 def test__client__wrong_authority__is_refused(side: Side, ours: Authority, theirs: Authority) -> None:
-    port = side.listen(server_credentials(spec_of(ours.issue("localhost"))))
+    port = side.listen(server_certificate(spec_of(ours.issue("localhost"))))
     assert side.accepts(port, ca_certificate_file=ours.root_file)
     assert not side.accepts(port, ca_certificate_file=theirs.root_file)
 
 
 def test__client__wrong_host_name__is_refused(side: Side, ours: Authority) -> None:
-    port = side.listen(server_credentials(spec_of(ours.issue("elsewhere"))))
+    port = side.listen(server_certificate(spec_of(ours.issue("elsewhere"))))
     assert not side.accepts(port, ca_certificate_file=ours.root_file)
 
 
 def test__client__without_an_authority__trusts_the_system_s_roots(
     side: Side, ours: Authority, theirs: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    port = side.listen(server_credentials(spec_of(ours.issue("localhost"))))
+    port = side.listen(server_certificate(spec_of(ours.issue("localhost"))))
     monkeypatch.setenv("SSL_CERT_FILE", ours.root_file)
     assert side.accepts(port)
     monkeypatch.setenv("SSL_CERT_FILE", theirs.root_file)
@@ -268,7 +278,7 @@ def test__client__without_an_authority__trusts_the_system_s_roots(
 
 def test__client__takes_new_files_for_the_next_connection(side: Side, ours: Authority, theirs: Authority) -> None:
     spec = spec_of(ours.issue("localhost"), mutual=True)
-    port = side.listen(server_credentials(spec, ca_certificate_file=ours.root_file))
+    port = side.listen(server_certificate(spec, ca_certificate_file=ours.root_file))
     files = theirs.issue("client")
     named: dict[str, Any] = {
         "ca_certificate_file": ours.root_file,
@@ -285,7 +295,7 @@ def test__client__takes_new_files_for_the_next_connection(side: Side, ours: Auth
 
 def test__https_client__presents_its_certificate(side: Side, ours: Authority, theirs: Authority) -> None:
     spec = spec_of(ours.issue("localhost"), mutual=True)
-    port = side.listen(server_credentials(spec, ca_certificate_file=ours.root_file))
+    port = side.listen(server_certificate(spec, ca_certificate_file=ours.root_file))
 
     def greeting(**files: Any) -> bytes:
         context = client_context(**files)
@@ -330,7 +340,7 @@ def wrong_files(ours: Authority, folder: Path) -> list[tuple[tuple[str, str], st
 def test__unusable_files__are_an_error_that_says_which_and_why(ours: Authority, tmp_path: Path) -> None:
     for (certificate, key), complaint in wrong_files(ours, tmp_path):
         with pytest.raises(ConfigError, match=complaint):
-            server_credentials(spec_of((certificate, key)))
+            server_certificate(spec_of((certificate, key)))
         for make in (channel_credentials, client_context):
             with pytest.raises(OperationError, match=complaint):
                 make(ca_certificate_file=ours.root_file, client_certificate=certificate, client_private_key_file=key)
@@ -345,13 +355,13 @@ def test__unusable_authorities__are_an_error_and_nobody_else_is_trusted(
     spec = spec_of(ours.issue("localhost"), mutual=True)
     for file, complaint in ((missing, "No such file"), (str(rubbish), "holds no certificates in PEM form")):
         with pytest.raises(ConfigError, match=f"caCertificateFile: .*{complaint}"):
-            server_credentials(spec, ca_certificate_file=file)
+            server_certificate(spec, ca_certificate_file=file)
         with pytest.raises(OperationError, match=complaint):
             channel_credentials(ca_certificate_file=file)
         with pytest.raises(OperationError, match=complaint):
             client_context(ca_certificate_file=file)
     monkeypatch.setenv("SSL_CERT_FILE", missing)
-    for make in (channel_credentials, client_context, lambda: server_credentials(spec)):
+    for make in (channel_credentials, client_context, lambda: server_certificate(spec)):
         with pytest.raises(OperationError, match=f"SSL_CERT_FILE names {missing}"):
             make()
 
@@ -370,13 +380,13 @@ def test__key_without_certificate__is_an_error(ours: Authority) -> None:
 def test__other_kinds_of_keys__work(
     side: Side, ours: Authority, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 ) -> None:
-    port = side.listen(server_credentials(spec_of(ours.issue("localhost", key=key))))
+    port = side.listen(server_certificate(spec_of(ours.issue("localhost", key=key))))
     assert side.accepts(port, ca_certificate_file=ours.root_file)
 
 
 def test__expired_certificate__is_served_with_a_warning(ours: Authority, caplog: pytest.LogCaptureFixture) -> None:
     files = ours.issue("localhost", valid_for=-timedelta(minutes=5))
-    assert server_credentials(spec_of(files)) is not None
+    assert server_certificate(spec_of(files)) is not None
     (warning,) = lines(caplog, logging.WARNING)
     assert warning.startswith(f"{files[0]} expired at 2")
 

@@ -14,7 +14,7 @@ from support.grpc_servers import TinyServer, load_response, registration
 from support.plain_servers import AnswerServer, Probing, http, http_answer
 from support.running_balancer import RunningBalancer
 
-from quaestor_actors.adapters.tls import server_credentials
+from quaestor_actors.adapters.tls import server_certificate
 from quaestor_actors.core.location import ClientTls, Registration
 from quaestor_actors.core.member import Health
 from quaestor_actors.core.spec import BalancerSpec
@@ -29,8 +29,9 @@ def ours(tmp_path: Path) -> Authority:
 def worker(ours: Authority) -> Iterator[TinyServer]:
     certificate, key = ours.issue("localhost")
     spec = BalancerSpec(certificate=certificate, private_key_file=key, enforce_mutual_tls=True)
-    credentials = server_credentials(spec, ca_certificate_file=ours.root_file)
-    with TinyServer(credentials=credentials, report_load=load_response) as server:
+    presented = server_certificate(spec, ca_certificate_file=ours.root_file)
+    assert presented is not None
+    with TinyServer(credentials=presented.port_credentials(), report_load=load_response) as server:
         yield server
 
 

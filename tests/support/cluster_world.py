@@ -14,7 +14,18 @@ from pathlib import Path
 
 from support.agent_shell import AgentShell, DiedError, Notes, Told
 from support.agent_world import MEMORY_DISK
-from support.root_shell import REGISTRY, Configure, GaveUpError, Open, RegistryAt, Restart, RootShell, Start, Stop
+from support.root_shell import (
+    REGISTRY,
+    Configure,
+    Forget,
+    GaveUpError,
+    Open,
+    RegistryAt,
+    Restart,
+    RootShell,
+    Start,
+    Stop,
+)
 from support.small_host import Fate, Host, Process
 
 from quaestor_actors.core import cluster, member, registry
@@ -40,6 +51,9 @@ class ActorProcess:
     lives: bool = True
     knows: ActorProcess | None = None
     """The registry that it was introduced to."""
+    introduction: int = 0
+    introductions: dict[str, int] = field(default_factory=dict)
+    """Of a registry: the latest one by owner; what comes from an earlier one is not listened to."""
 
 
 Line = tuple[ActorProcess, ActorProcess | None]
@@ -191,6 +205,10 @@ class ClusterWorld:
             case Stop():
                 self._send(actor, None, "stopped")
                 self.dies(actor)
+            case Forget(owner=owner, introduction=introduction):
+                assert actor.registry is not None
+                actor.introductions[owner] = introduction
+                actor.registry = registry.announce(actor.registry, owner, ())
             case _:
                 actor.registry = Registry()
                 self._send(actor, None, "ready")
@@ -218,6 +236,7 @@ class ClusterWorld:
             case RegistryAt():
                 newest = self.actors[REGISTRY]
                 actor.knows = newest if newest.incarnation == message.incarnation else None
+                actor.introduction = message.introduction
                 shell.meet_registry()
             case Stop():
                 shell.apply(StopAll(reason="cluster stop", force=message.force))
@@ -241,7 +260,7 @@ class ClusterWorld:
         if to != REGISTRY:
             self._send(actor, None, message)
         elif actor.knows is not None:
-            self._send(actor, actor.knows, message)
+            self._send(actor, actor.knows, (actor.introduction, message))
 
     def _send(self, actor: ActorProcess, to: ActorProcess | None, message: object) -> None:
         self.lines.setdefault((actor, to), deque()).append(message)
@@ -297,9 +316,20 @@ class ClusterWorld:
             return
         if to is None:
             self.tell_root((sender, message))
-        elif to.lives and to.registry is not None and isinstance(message, Told):
-            change = {"announce": registry.announce, "register": registry.register, "deregister": registry.deregister}
-            to.registry = change[message.kind](to.registry, sender.name, message.registrations)
+            return
+        match message:
+            case (int() as introduction, Told() as told):
+                self._registry_hears(to, sender.name, introduction, told)
+            case _:
+                raise AssertionError(message)
+
+    @staticmethod
+    def _registry_hears(actor: ActorProcess, owner: str, introduction: int, told: Told) -> None:
+        if not actor.lives or actor.registry is None or introduction < actor.introductions.get(owner, 0):
+            return
+        actor.introductions[owner] = introduction
+        change = {"announce": registry.announce, "register": registry.register, "deregister": registry.deregister}
+        actor.registry = change[told.kind](actor.registry, owner, told.registrations)
 
     def process_ends(self, process: Process, *, normal: bool) -> None:
         assert process.tag is not None
@@ -365,6 +395,3 @@ class ClusterWorld:
     def is_running(self, name: str) -> bool:
         child = self.root.tree.children.get(name)
         return child is not None and child.state is ActorState.RUNNING
-
-
-__all__ = ["ActorProcess", "ClusterWorld", "Line"]

@@ -52,6 +52,15 @@ class RegistryAt:
     """To an agent."""
 
     incarnation: int
+    introduction: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """To the registry: what an agent has registered that is gone, and from which introduction on it may come again."""
+
+    owner: str
+    introduction: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +139,8 @@ class RootShell:
         self._given: dict[str, Plan] = {}
         self._agents = {agent.agent_type: agent for agent in spec.agents}
         """Also those that are not configured any more: one may have to be created to stop what it has left."""
+        self._introductions = 0
+        self._owners: set[str] = set()
 
     def begin(self) -> None:
         self.apply(actor.StartTree())
@@ -153,6 +164,15 @@ class RootShell:
                     self.system.all_stopped()
                 case _:
                     assert_never(effect)
+        self._forget_owners()
+
+    def _forget_owners(self) -> None:
+        """Have the registry forget agents that are gone: their last supervisor may not have known it any more."""
+        for name in self._owners - self.tree.children.keys():
+            self._owners.discard(name)
+            if self._is_running(REGISTRY):
+                self._introductions += 1
+                self.system.post(REGISTRY, Forget(owner=name, introduction=self._introductions))
 
     def _first_message(self, name: str, incarnation: int) -> object:
         if name == REGISTRY:
@@ -183,10 +203,12 @@ class RootShell:
             if self.cluster.agents[name].open:
                 self.system.post(name, Open())
         if self._is_running(REGISTRY):
-            registry = RegistryAt(self.tree.children[REGISTRY].incarnation)
+            number = self.tree.children[REGISTRY].incarnation
             newcomers = [agent for agent in agents if self._is_running(agent)] if name == REGISTRY else [name]
+            self._owners |= agents if name == REGISTRY else {name} & agents
             for agent in newcomers:
-                self.system.post(agent, registry)
+                self._introductions += 1
+                self.system.post(agent, RegistryAt(incarnation=number, introduction=self._introductions))
 
     # The agents
 
