@@ -26,12 +26,28 @@ def _run(read: Callable[[Path | None], Reading], directory: Path | None) -> int:
     # The files are looked for once: what a running cluster comes from does not change with the current directory.
     place = reading.files[0].parent.resolve()
 
-    def read_again() -> ClusterSpec:
-        again = Reader(read, place).result()
-        _tell(again.remarks)
-        return again.spec
+    def read_again(directory: Path | None) -> Reading:
+        # So that whoever gives this up ends what it has started, too.
+        os.setpgid(0, 0)
+        return read(directory)
 
-    return run_cluster(reading.spec, source=Source(files=reading.files, read=read_again))
+    def begin_reading() -> _ReadingAgain:
+        return _ReadingAgain(Reader(read_again, place))
+
+    return run_cluster(reading.spec, source=Source(files=reading.files, begin_reading=begin_reading))
+
+
+class _ReadingAgain:
+    """What a running cluster wants of a reader: the specification; the remarks are for people."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self.fileno, self.cancel = reader.fileno, reader.cancel
+
+    def result(self) -> ClusterSpec:
+        reading = self._reader.result()
+        _tell(reading.remarks)
+        return reading.spec
 
 
 def _tell(remarks: tuple[str, ...]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -16,6 +17,8 @@ from pathlib import Path
 
 from quaestor_actors.core.spec import ClusterSpec
 from quaestor_actors.errors import ConfigError, OperationError
+
+CANCEL_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +36,23 @@ class Reader:
     """A child process that reads a configuration while its parent does something else."""
 
     def __init__(self, read: Callable[[Path | None], Reading], directory: Path | None) -> None:
-        """Begin to read the configuration of a folder; None means the usual places."""
+        """Begin to read the configuration of a folder; None means the usual places.
+
+        Raises:
+            OperationError: no child process can be started.
+        """
         context = multiprocessing.get_context("fork")
-        self._answer, theirs = context.Pipe(duplex=False)
-        self._process = context.Process(target=_read_and_tell, args=(theirs, read, directory))
-        self._process.start()
+        try:
+            self._answer, theirs = context.Pipe(duplex=False)
+            self._process = context.Process(target=_read_and_tell, args=(theirs, read, directory), daemon=True)
+            self._process.start()
+        except OSError as error:
+            raise OperationError(f"the configuration's reader does not start: {error.strerror or error}") from error
         theirs.close()
+
+    def fileno(self) -> int:
+        """Return the descriptor that is readable as soon as `result` need not wait."""
+        return self._answer.fileno()
 
     def result(self) -> Reading:
         """Wait for what was read.
@@ -54,12 +68,23 @@ class Reader:
             raise OperationError(
                 f"the configuration's reader ended with code {self._process.exitcode} and no answer"
             ) from error
+        finally:
+            self._answer.close()
         self._process.join()
-        self._answer.close()
         if isinstance(answer, ConfigError):
             raise answer
         reading: Reading = answer
         return reading
+
+    def cancel(self) -> None:
+        """End the child process, and its process group if it leads one; there will be no result."""
+        self._answer.close()
+        if self._process.pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.kill()
+        # One that waits for a disk cannot be ended yet. It is nobody's concern any more.
+        self._process.join(CANCEL_S)
 
 
 def _read_and_tell(answer: Connection, read: Callable[[Path | None], Reading], directory: Path | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
-from quaestor_actors.core import recycling, stopping
+from quaestor_actors.core import stopping
 from quaestor_actors.core.member import Member, MemberDone, MemberGaveUp, MemberState, RestartDue, Rules, Step
 from quaestor_actors.core.restart import RestartType, own_draw
 from quaestor_actors.core.stopping import enter
@@ -43,8 +43,7 @@ def ended(member: Member, reason: str, now: float, rules: Rules, draw: float, *,
 
 
 def _try_again(member: Member, reason: str, now: float, rules: Rules, draw: float) -> Step:
-    # Its end may be told before anybody has looked at the clock.
-    failures = 1 if recycling.is_stable(member, now, rules) else member.failures + 1
+    failures = member.failures + 1
     failed_starts = member.failed_starts + (member.state is MemberState.STARTING)
     counts = {"cause": reason, "failures": failures, "failed_starts": failed_starts, **GONE}
     if failed_starts >= max(1, rules.startup_retries):

@@ -64,6 +64,8 @@ def decide(member: Member, fact: Fact, now: float, rules: Rules, draw: float) ->
         rules: by which it is kept.
         draw: a random number from 0 to 1, which may be the same for several members.
     """
+    # What happens may be told before anybody has looked at the clock.
+    member = recycling.forgiven(member, now, rules)
     match fact:
         case StartRequested():
             return _start_requested(member, fact, now)
@@ -271,7 +273,7 @@ def resume(member: Member, *, alive: bool, now: float, rules: Rules, draw: float
     `alive` says whether the recorded process, by pid and start time, still runs. Every effect may have been done
     already by the predecessor.
     """
-    member = replace(member, idle_watched=False)
+    member = replace(recycling.forgiven(member, now, rules), idle_watched=False)
     if member.state not in LIVE:
         return member, stopping.withdraw(member) if member.port is not None else ()
     if member.process is None and not member.foreign:

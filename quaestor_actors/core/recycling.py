@@ -30,15 +30,14 @@ def recycle_at(member: Member, now: float, rules: Rules, draw: float) -> float |
     return now + rules.recycling_interval_s * vary(RECYCLING_SPREAD, own_draw(draw, member.member_id))
 
 
-def is_stable(member: Member, now: float, rules: Rules) -> bool:
-    """Return whether a member has served for so long that its failures are forgiven."""
-    return member.state is MemberState.SERVING and now >= member.since + rules.backoff.stable_s
+def forgiven(member: Member, now: float, rules: Rules) -> Member:
+    """Return the member without its failures, if it has served for a stable time by now."""
+    is_stable = member.state is MemberState.SERVING and now >= member.since + rules.backoff.stable_s
+    return replace(member, failures=0) if member.failures and is_stable else member
 
 
 def looked_at(member: Member, now: float, rules: Rules) -> Member:
     """Return a member that serves after a time passed that `next_look` named."""
-    if member.failures and is_stable(member, now, rules):
-        member = replace(member, failures=0)
     if member.recycle_at is not None and now >= member.recycle_at and member.due is None:
         hours = rules.recycling_interval_s / _SECONDS_PER_HOUR
         member = replace(member, due=f"it is older than {hours:.3g} h")

@@ -15,11 +15,15 @@ from quaestor_actors.system import convention
 from quaestor_actors.system.transport import SealedTCPTransport
 
 PATIENCE = timedelta(seconds=3)
-"""How long an administrator may take to start, to create an actor, and to shut down; it takes milliseconds."""
+"""How long an administrator may take to start, to create an actor, and to shut down, and any actor to accept a message.
 
-# Stock waits up to 50 s, in which the launcher would heed no signal.
+It takes milliseconds.
+"""
+
+# Stock waits up to a minute, in which the launcher would heed no signal.
 systemBase.MAX_CHILD_ACTOR_CREATE_DELAY = PATIENCE
 systemBase.MAX_SYSTEM_SHUTDOWN_DELAY = PATIENCE
+systemBase.MAX_TELL_PERIOD = PATIENCE
 
 
 class SealedTCPBase(multiprocTCPBase.ActorSystemBase):  # type: ignore[misc]  # Thespian has no type information

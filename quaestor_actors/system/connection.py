@@ -31,7 +31,9 @@ class Connection:
         self._base = system._systemBase  # noqa: SLF001 - Thespian's public calls cannot watch descriptors
 
     def send(self, address: ActorAddress, message: object) -> None:
-        """Send a message and return when it was delivered.
+        """Send a message and return when it was delivered, or after `base.PATIENCE`; then it is still under way.
+
+        An actor that hangs takes it when it goes on; what is under way is sent while `receive` waits.
 
         Raises:
             NotRunningError: nobody is at the address any more.

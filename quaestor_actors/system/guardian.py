@@ -82,7 +82,7 @@ class Guardian:
         self._spec = spec
         self._environ = dict(environ)
         self._report = report
-        self._source = SourceWatch(source)
+        self._source = SourceWatch(source, report.said)
         self._service = ServiceManager(environ, spec, self._ping)
         for name in notify.VARIABLES:
             self._environ.pop(name, None)
@@ -115,6 +115,7 @@ class Guardian:
             with SignalPipe() as signals:
                 return self._keep(signals)
         finally:
+            self._source.cancel()
             lock.release()
 
     def _prepare(self) -> None:
@@ -230,12 +231,13 @@ class Guardian:
         fds = [signals.fd, self._admin.pidfd, self._root.pidfd]
         self._ready_by = time.monotonic() + READY_DEADLINE_S
         while True:
-            match connection.receive(self._patience_s(), watch_fds=fds):
+            match connection.receive(self._patience_s(), watch_fds=[*fds, *self._source.fds]):
                 case ReadyFds(fds=ready):
                     if lost := self._lost(ready):
                         self._report.said(f"the {lost} ended unexpectedly: starting the tree again")
                         self._service.take(readiness.TreeLost(what=lost))
                         return Outcome.LOST
+                    self._take_over_read(connection)
                     self._handle_signals(signals.read(), connection)
                 case Ready(pid=pid):
                     self._ready_by = None
@@ -286,26 +288,34 @@ class Guardian:
 
     def _patience_s(self) -> float | None:
         waiting = [self._stop_at, self._ready_by, self._publication.retry_at]
-        times = [*waiting, self._service.wake_at, self._source.look_at]
+        times = [*waiting, self._service.wake_at, self._source.wake_at]
         due = min((at for at in times if at is not None), default=None)
         return None if due is None else max(0.0, due - time.monotonic())
 
     def _tick(self, connection: Connection) -> None:
         self._publication.retry()
         self._service.take(readiness.Woken())
+        self._take_over_read(connection)
         if self._source.has_changed():
-            self._reload(connection, "the configuration changed")
+            self._reload("the configuration changed")
 
     def _ping(self) -> None:
         if self._connection is not None:
             with contextlib.suppress(NotRunningError):
                 self._connection.send(self._root_address, Ping())
 
-    def _reload(self, connection: Connection, why: str) -> None:
+    def _reload(self, why: str) -> None:
         if self._stop_at is not None:
             return
         self._service.reloading()
-        spec = self._source.read(self._spec, why, self._report.said)
+        if not self._source.begin(why):
+            self._service.reloaded(self._spec)
+
+    def _take_over_read(self, connection: Connection) -> None:
+        """Go by a new specification as soon as it is there."""
+        if not self._source.is_read():
+            return
+        spec = self._source.finish(self._spec)
         if spec is None:
             self._service.reloaded(self._spec)
             return
@@ -323,7 +333,7 @@ class Guardian:
 
     def _handle_signals(self, numbers: set[signal.Signals], connection: Connection) -> None:
         if signal.SIGHUP in numbers and not self._lost_terminal():
-            self._reload(connection, "SIGHUP")
+            self._reload("SIGHUP")
         if (stop := self._note_signals(numbers)) is not None:
             # If the root has ended, its pidfd says so next.
             with contextlib.suppress(NotRunningError):
@@ -359,6 +369,7 @@ class Guardian:
 
     def _begin_to_stop(self, status: str) -> None:
         self._stop_at = time.monotonic() + STOP_MARGIN_S + readiness.stopped_within_s(self._spec)
+        self._source.cancel()
         self._service.stopping(status)
 
     def _end_system(self, system: ActorSystem, *, orderly: bool) -> None:

@@ -25,6 +25,7 @@ from thespian.system.transport import TCPTransport as stock  # noqa: N813 - a mo
 from thespian.system.utilis import thesplog_control
 
 from quaestor_actors.adapters.proc_stat import start_ticks
+from quaestor_actors.system import retrying
 from quaestor_actors.system.admin_record import AdminRecord
 from quaestor_actors.system.frames import FrameBuffer, MalformedFrameError, to_wire
 from quaestor_actors.system.parentage import die_with_launcher, die_with_parent
@@ -128,6 +129,7 @@ def _patch_thespian() -> None:
     multiprocCommon.MultiProcReplicator._handleReplicatorMessages = _heed_children_first(  # noqa: SLF001 - see above
         multiprocCommon.MultiProcReplicator._handleReplicatorMessages  # noqa: SLF001 - likewise
     )
+    retrying.install()
     # People look for the project's name in ps, and for what a process does.
     multiprocCommon.setProcName = logdirector.setProcName = _set_title
 
@@ -316,6 +318,11 @@ class SealedTCPTransport(stock.TCPTransport):  # type: ignore[misc]  # Thespian 
         except Exception:
             log.exception("a transmission to %s failed", intent.targetAddr)
             return self._finishIntent(intent, SendStatus.Failed)
+
+    def _next_XMIT_6(self, intent: Any) -> Any:  # noqa: N802 - Thespian's name
+        """Arrange for another attempt."""
+        retrying.retry_soon(intent)
+        return super()._next_XMIT_6(intent)
 
 
 def _unpickled(payload: bytes) -> tuple[ActorAddress, Any]:

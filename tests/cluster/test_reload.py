@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 from dataclasses import replace
 
+import psutil
 from support.cluster import Cluster
+from support.processes import is_alive
 from support.waiting import wait_until
 
 AGENT = """
@@ -30,6 +34,35 @@ def pids(cluster: Cluster) -> dict[str, int]:
 def reload(cluster: Cluster) -> None:
     assert cluster.launcher is not None
     cluster.launcher.send_signal(signal.SIGHUP)
+
+
+HANGS = """
+import os, signal
+from pathlib import Path
+
+# Whoever reads the configuration tries this class out, and would give up after a while.
+os.kill(os.getppid(), signal.SIGSTOP)
+Path(__file__).with_name("trial.new").write_text(f"{os.getpid()} {os.getppid()}")
+Path(__file__).with_name("trial.new").rename(Path(__file__).with_name("trial"))
+signal.pause()
+"""
+
+
+def hang_the_reader(cluster: Cluster) -> list[psutil.Process]:
+    """Have the configuration read by somebody who never comes to an end; return who takes part in that."""
+    trial = cluster.directory / "trial"
+    trial.unlink(missing_ok=True)
+    (cluster.directory / "hanging.py").write_text(HANGS)
+    file = cluster.directory / "quaestor.loadbalancer.config.yml"
+    file.write_text(file.read_text().replace("  hostName", "  ranking: hanging:Ranking\n  hostName"))
+
+    def readers() -> list[psutil.Process] | None:
+        # A change that is noticed only now takes the place of the reading before it.
+        with contextlib.suppress(FileNotFoundError, psutil.NoSuchProcess):
+            return [psutil.Process(int(pid)) for pid in trial.read_text().split()]
+        return None
+
+    return wait_until(readers, timeout_s=30, what="the class to be tried out") or []
 
 
 def test__changed_file__touches_only_what_changed(cluster: Cluster) -> None:
@@ -138,3 +171,22 @@ def test__changed_balancer_port__moves_the_balancer_and_no_member(cluster: Clust
         lambda: cluster.status()["balancer_address"] == f"127.0.0.1:{cluster.balancer_port}", what="the new port"
     )
     assert pids(cluster) == before
+
+
+def test__configuration_whose_reader_hangs__holds_up_nothing(cluster: Cluster) -> None:
+    cluster.environment_extra["PYTHONPATH"] = os.pathsep.join(
+        filter(None, [str(cluster.directory), os.environ.get("PYTHONPATH")])
+    )
+    cluster.launch()
+    readers = hang_the_reader(cluster)
+    root = cluster.actor_pid("root")
+    os.kill(root, signal.SIGKILL)
+    wait_until(lambda: cluster.actor_is_replaced("root", root), timeout_s=30, what="another root")
+    cluster.configure_balancer()
+    reload(cluster)
+    cluster.wait_for_output("the new configuration means the same")
+    wait_until(lambda: not any(map(is_alive, readers)), what="the end of the reading that is out of date")
+    readers = hang_the_reader(cluster)
+    assert cluster.stop() == 0
+    assert not any(map(is_alive, readers))
+    assert not cluster.relatives()

@@ -111,8 +111,8 @@ FAULTS_OF_MEMBERS = (
     Fault(
         name="failures are never forgiven",
         file="core/recycling.py",
-        old="        member = replace(member, failures=0)\n",
-        new="        pass\n",
+        old="    return replace(member, failures=0) if member.failures and is_stable else member",
+        new="    return member",
         tests=_RECYCLING,
     ),
     Fault(

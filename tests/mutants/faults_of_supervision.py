@@ -194,8 +194,8 @@ FAULTS_OF_SUPERVISION = (
     Fault(
         name="held members are let go while one backs off",
         file="core/group.py",
-        old="        busy = LIVE | {MemberState.BACKING_OFF}",
-        new="        busy = LIVE",
+        old="        busy = {MemberState.DRAINING, MemberState.STOPPING, MemberState.BACKING_OFF}",
+        new="        busy = {MemberState.DRAINING, MemberState.STOPPING}",
         tests=_MEMBERS,
     ),
     Fault(

@@ -95,6 +95,9 @@ class AgentWorld:
 
     def send(self, shell: AgentShell, to: str, message: object) -> None:
         assert shell is self.shell
+        if message == "stopped" and not shell.knows_registry:
+            # It could not say so itself; the root has the registry forget agents that are gone.
+            self.registry = registry.announce(self.registry, AGENT, ())
         if to != "registry" or not isinstance(message, Told):
             return
         change = {"announce": registry.announce, "register": registry.register, "deregister": registry.deregister}

@@ -71,7 +71,7 @@ class Prediction:
                 return
             if self.members[name].life is Life.FAILED:
                 if self.rules.essential or self.rules.strategy is not Strategy.ONE_FOR_ONE:
-                    self._give_up()
+                    self._give_up(now)
             else:
                 self._restarts(name, now)
 
@@ -107,8 +107,7 @@ class Prediction:
         if each.life is Life.ENDING:
             each.life, each.due = (Life.WAITING, now) if each.returns else (Life.FAILED, now)
             return False
-        if each.life is Life.UP and now - each.since >= self.rules.backoff.stable_s:
-            each.failures = 0
+        self._forgive(each, now)
         each.failures += 1
         each.failed_starts += each.life is Life.STARTING
         if each.failed_starts >= self.rules.startup_retries:
@@ -116,6 +115,10 @@ class Prediction:
         else:
             each.life, each.due = Life.WAITING, now + self._pause_s(each.failures)
         return True
+
+    def _forgive(self, each: Seen, now: float) -> None:
+        if each.life is Life.UP and now - each.since >= self.rules.backoff.stable_s:
+            each.failures = 0
 
     def _pause_s(self, failures: int) -> float:
         backoff, pause_s = self.rules.backoff, 0.0
@@ -130,7 +133,7 @@ class Prediction:
         if intensity is not None:
             self.window = [*(at for at in self.window if now - at < intensity.period_s), now]
             if len(self.window) > intensity.limit:
-                self._give_up()
+                self._give_up(now)
                 return
         order = list(self.members)
         mates = {
@@ -138,20 +141,23 @@ class Prediction:
             Strategy.ONE_FOR_ALL: [other for other in order if other != name],
             Strategy.REST_FOR_ONE: order[order.index(name) + 1 :],
         }[self.rules.strategy]
+        # Who is on the way out, because the agent had given up, does not come back with the others.
+        mates = [mate for mate in mates if self.members[mate].life is not Life.ENDING or self.members[mate].returns]
         if mates:
             self.together |= {name, *mates}
         for mate in reversed(mates):
-            self._ask(mate, returns=True)
+            self._ask(mate, now, returns=True)
 
-    def _give_up(self) -> None:
+    def _give_up(self, now: float) -> None:
         self.given_up, self.together = True, set()
         for name, each in self.members.items():
             if each.life is Life.WAITING:
                 each.life = Life.FAILED
             each.returns = False
-            self._ask(name, returns=False)
+            self._ask(name, now, returns=False)
 
-    def _ask(self, name: str, *, returns: bool) -> None:
+    def _ask(self, name: str, now: float, *, returns: bool) -> None:
         if self.members[name].life in {Life.UP, Life.STARTING}:
+            self._forgive(self.members[name], now)
             self.members[name].life, self.members[name].returns = Life.ENDING, returns
             self.asked.append(name)
