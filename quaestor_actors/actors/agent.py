@@ -24,7 +24,7 @@ from quaestor_actors.actors.agent_messages import (
     RegistryAt,
     RestartAgent,
     StartAgent,
-    commanded,
+    events_of,
 )
 from quaestor_actors.actors.agent_notes import AgentNotes
 from quaestor_actors.actors.base import Identity, Ready, SetLogLevel, Stop, Stopped, TreeActor
@@ -63,8 +63,6 @@ ROUND = "round"
 LONGEST_ROUND_S = 10.0
 """Memory and output files are looked at this often, or at the heartbeat if that is more often."""
 
-PROBED_STATES = frozenset({MemberState.STARTING, MemberState.SERVING, MemberState.DEGRADED})
-
 
 class AgentSupervisor(TreeActor):
     """Shell around `core.group`."""
@@ -97,7 +95,7 @@ class AgentSupervisor(TreeActor):
             case RestartAgent():
                 self._apply(ReplaceAll(reason=message.reason))
             case CommandMembers():
-                self._apply(*(commanded(message.command, name) for name in message.members))
+                self._apply(*events_of(message))
             case RegistryAt():
                 self._introduction = message.introduction
                 self._announce(message.registry)
@@ -183,7 +181,7 @@ class AgentSupervisor(TreeActor):
             self._apply(*_news(news))
 
     def _probe(self, each: Member) -> None:
-        if self._prober is None or each.state not in PROBED_STATES or each.port is None:
+        if self._prober is None or each.state not in member.CHECKED or each.port is None:
             return
         self.send(self._prober, WatchMember(member_id=each.member_id, incarnation=each.incarnation, port=each.port))
 

@@ -12,7 +12,7 @@ from thespian.actors import ActorAddress
 from quaestor_actors.actors.base import Identity
 from quaestor_actors.actors.view import ActorView, MemberView
 from quaestor_actors.core import member
-from quaestor_actors.core.agent import Event, MemberFact, RestartMember
+from quaestor_actors.core.agent import Event, MemberFact, RestartMember, RestartRolling
 from quaestor_actors.core.cluster import AgentReport
 from quaestor_actors.core.member import Rules
 from quaestor_actors.core.spec import AgentSpec
@@ -68,11 +68,13 @@ class Command(StrEnum):
     START = "start"
     STOP = "stop"
     RESTART = "restart"
+    DRAIN = "drain"
+    RESTART_ROLLING = "restart_rolling"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandMembers:
-    """From an operator, through the root: start, stop or restart these members."""
+    """From an operator, through the root: start, stop, restart or drain these members."""
 
     command: Command
     members: tuple[str, ...]
@@ -105,14 +107,24 @@ class AgentChanged:
     """When its members were restarted lately, in seconds since the epoch; only with an intensity."""
 
 
-def commanded(command: Command, name: str) -> Event:
-    """Return what a command means for one member."""
-    match command:
+def events_of(message: CommandMembers) -> tuple[Event, ...]:
+    """Return what a command means for an agent."""
+    names = message.members
+    match message.command:
         case Command.START:
-            return MemberFact(member_id=name, fact=member.StartRequested(reason="started by hand"))
+            undrain = [_fact(name, member.UndrainRequested(reason="put back by hand")) for name in names]
+            return (*undrain, *(_fact(name, member.StartRequested(reason="started by hand")) for name in names))
         case Command.STOP:
-            return MemberFact(member_id=name, fact=member.StopRequested(reason="stopped by hand"))
+            return tuple(_fact(name, member.StopRequested(reason="stopped by hand")) for name in names)
         case Command.RESTART:
-            return RestartMember(member_id=name, reason="restarted by hand")
+            return tuple(RestartMember(member_id=name, reason="restarted by hand") for name in names)
+        case Command.RESTART_ROLLING:
+            return (RestartRolling(members=names),)
+        case Command.DRAIN:
+            return tuple(_fact(name, member.DrainRequested(reason="drained by hand")) for name in names)
         case _:
-            assert_never(command)
+            assert_never(message.command)
+
+
+def _fact(name: str, fact: member.Fact) -> MemberFact:
+    return MemberFact(member_id=name, fact=fact)

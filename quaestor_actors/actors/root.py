@@ -329,6 +329,8 @@ class RootSupervisor(TreeActor):
             restart_limit=None if intensity is None else intensity.limit,
             restart_period_s=None if intensity is None else intensity.period_s,
             recent_restarts=self._recent_restarts.get(agent_name(name), ()),
+            to_replace=agent.report.to_replace,
+            aborted=agent.report.aborted,
         )
 
     def _actor_views(self) -> list[ActorView]:

@@ -41,6 +41,10 @@ class MemberView:
     """When the present process is old enough to be replaced."""
     due: str | None = None
     """Why the present process is to be replaced as soon as it is idle."""
+    drained: str | None = None
+    """Why it is kept out of the answers; None: it is not."""
+    awaits_idle: bool = False
+    """Requests may be running that it had when it was drained."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +75,10 @@ class AgentView:
     restart_period_s: float | None = None
     recent_restarts: tuple[float, ...] = ()
     """When members were restarted lately, where there is a limit."""
+    to_replace: tuple[str, ...] = ()
+    """Members that are still to be replaced, by a rolling restart or because their configuration changed."""
+    aborted: str = ""
+    """Why the last rolling restart did not come to its end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +155,8 @@ def of_member(member: Member, *, host: str, epoch_of_zero: float) -> MemberView:
         deadline=None if member.deadline is None else epoch_of_zero + member.deadline,
         recycle_at=None if member.recycle_at is None else epoch_of_zero + member.recycle_at,
         due=member.due,
+        drained=member.drained,
+        awaits_idle=member.drained is not None and member.idle_watched,
     )
 
 

@@ -22,8 +22,9 @@ from quaestor_actors.adapters.runtime_directory import write_atomically
 from quaestor_actors.core.agent import Group, Phase
 from quaestor_actors.core.member import Health, Member, MemberState
 from quaestor_actors.core.process_id import ProcessId
+from quaestor_actors.core.rollout import Rollout
 
-VERSION = 2
+VERSION = 3
 
 SPARE_LINES = 200
 """So many outdated lines, beyond one for each member, are worth a new file."""
@@ -132,6 +133,11 @@ def _phase(group: Group) -> dict[str, Any]:
         "restarts": list(group.restarts),
         "held": sorted(group.held),
         "retired": dict(group.retired),
+        "rollout": {
+            "left": list(group.rollout.left),
+            "under_way": dict(group.rollout.under_way),
+            "aborted": group.rollout.aborted,
+        },
     }
 
 
@@ -155,10 +161,23 @@ def _take(record: Mapping[str, Any], members: dict[str, Member], phase: dict[str
                 reason=str(document["reason"]),
                 restarts=tuple(float(at) for at in document["restarts"]),
                 held=frozenset(str(name) for name in document["held"]),
-                retired=MappingProxyType({str(name): int(last) for name, last in document["retired"].items()}),
+                retired=_numbers(document["retired"]),
+                rollout=_rollout(document["rollout"]),
             )
         case _:
             return
+
+
+def _numbers(document: Mapping[str, Any]) -> Mapping[str, int]:
+    return MappingProxyType({str(name): int(number) for name, number in document.items()})
+
+
+def _rollout(document: Mapping[str, Any]) -> Rollout:
+    return Rollout(
+        left=tuple(str(name) for name in document["left"]),
+        under_way=_numbers(document["under_way"]),
+        aborted=str(document["aborted"]),
+    )
 
 
 def _member(document: Mapping[str, Any]) -> Member:

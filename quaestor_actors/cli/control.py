@@ -1,23 +1,56 @@
-"""`quaestor start`, `stop` and `restart`: command members of a running cluster."""
+"""`quaestor start`, `stop`, `restart` and `drain`: command members of a running cluster."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import click
 
 from quaestor_actors.actors.agent_messages import Command
 from quaestor_actors.actors.root_messages import CommandReply, CommandRequest
 from quaestor_actors.cli.asking import ask_root, running_cluster
-from quaestor_actors.cli.options import cluster_option
+from quaestor_actors.cli.following import Order, follow
+from quaestor_actors.cli.inspect import fetch_tree
+from quaestor_actors.cli.options import Seconds, cluster_option
+from quaestor_actors.cli.render import words
 from quaestor_actors.cli.running_names import selector_names
+from quaestor_actors.cli.wishes import Goal, Outcome, wishes
 from quaestor_actors.errors import ConflictError
+
+TIMEOUT_S = 60.0
+
+GOALS = {
+    Command.START: Goal.SERVING,
+    Command.STOP: Goal.STOPPED,
+    Command.RESTART: Goal.RESTARTED,
+    Command.RESTART_ROLLING: Goal.RESTARTED,
+    Command.DRAIN: Goal.DRAINED,
+}
 
 selectors_argument = click.argument(
     "selectors", nargs=-1, required=True, metavar="SELECTOR...", shell_complete=selector_names
 )
 
 
-def _command(command: Command, selectors: tuple[str, ...], name: str | None) -> None:
+def wait_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a verb the options about waiting until what it commands has come true."""
+    no_wait = click.option("--no-wait", is_flag=True, help="End as soon as the cluster has been told.")
+    timeout = click.option(
+        "--timeout",
+        "timeout_s",
+        type=Seconds(min=0, max=86400),
+        metavar="S",
+        help="Seconds after which it waits no longer and ends with 124; what was begun goes on.",
+    )
+    return no_wait(timeout(command))
+
+
+def _command(
+    command: Command, selectors: tuple[str, ...], name: str | None, *, no_wait: bool, timeout_s: float | None
+) -> None:
     directory = running_cluster(name)
+    before = fetch_tree(directory.name).tree
     reply = ask_root(
         directory,
         lambda request_id: CommandRequest(request_id=request_id, command=command, selectors=selectors),
@@ -28,44 +61,92 @@ def _command(command: Command, selectors: tuple[str, ...], name: str | None) -> 
         raise ConflictError(
             f"the cluster {directory.name!r} has no member {names}; nothing was done (`quaestor status` shows them)"
         )
-    for member in reply.members:
-        click.echo(f"{command.value} {member}: requested")
+    verb = command.value.partition("_")[0]
+    if no_wait:
+        for member in reply.members:
+            click.echo(f"{verb} {member}: requested")
+        return
+
+    def reached(outcome: Outcome) -> None:
+        click.echo(f"{verb} {outcome.wish.member}: {words(outcome.state)}")
+
+    follow(
+        Order(
+            title=f"{verb} {' '.join(selectors)}",
+            cluster=directory.name,
+            wishes=wishes(before, reply.members, GOALS[command]),
+            timeout_s=timeout_s,
+            aborted_before={agent.agent: agent.aborted for agent in before.agents},
+            reached=reached,
+        )
+    )
 
 
-@click.command(short_help="Start members that were stopped or given up.")
+def _or_default(timeout_s: float | None) -> float:
+    return TIMEOUT_S if timeout_s is None else timeout_s
+
+
+@click.command(short_help="Start members that were stopped or given up; put back those that are drained.")
 @selectors_argument
+@wait_options
 @cluster_option
-def start(selectors: tuple[str, ...], name: str | None) -> None:
-    """Start members that were stopped or given up; a running one is left alone.
+def start(selectors: tuple[str, ...], name: str | None, *, no_wait: bool, timeout_s: float | None) -> None:
+    """Start members that were stopped or given up, and put those back that are drained.
 
-    SELECTOR is a member (Worker/2) or an agent (Worker, Worker/*).
+    One that serves is left alone. It ends when they serve; after 60 s, or --timeout, it waits no longer. SELECTOR is
+    a member (Worker/2) or an agent (Worker, Worker/*).
 
     Example: quaestor start Worker/2
     """
-    _command(Command.START, selectors, name)
+    _command(Command.START, selectors, name, no_wait=no_wait, timeout_s=_or_default(timeout_s))
 
 
 @click.command(short_help="Stop members; they stay stopped.")
 @selectors_argument
+@wait_options
 @cluster_option
-def stop(selectors: tuple[str, ...], name: str | None) -> None:
+def stop(selectors: tuple[str, ...], name: str | None, *, no_wait: bool, timeout_s: float | None) -> None:
     """Stop members in order: deregistered, drained, ended. They stay stopped until started by hand.
 
-    SELECTOR is a member (Worker/2) or an agent (Worker, Worker/*).
+    It ends when they have stopped; after 60 s, or --timeout, it waits no longer. SELECTOR is a member (Worker/2) or an
+    agent (Worker, Worker/*).
 
     Example: quaestor stop Worker/2
     """
-    _command(Command.STOP, selectors, name)
+    _command(Command.STOP, selectors, name, no_wait=no_wait, timeout_s=_or_default(timeout_s))
 
 
 @click.command(short_help="Stop members in order, and start them again.")
 @selectors_argument
+@click.option("--rolling", is_flag=True, help="Never more than maxUnavailable of an agent at once.")
+@wait_options
 @cluster_option
-def restart(selectors: tuple[str, ...], name: str | None) -> None:
+def restart(
+    selectors: tuple[str, ...], name: str | None, *, rolling: bool, no_wait: bool, timeout_s: float | None
+) -> None:
     """Stop members in order, and start them again; one that is stopped is started.
 
-    SELECTOR is a member (Worker/2) or an agent (Worker, Worker/*).
+    All at once, or with --rolling one after the other: the next one goes when the replacement serves, and if one does
+    not, the rest is left as it is. It ends when they serve; after 60 s (with --rolling never), or --timeout, it waits
+    no longer. SELECTOR is a member (Worker/2) or an agent (Worker, Worker/*).
 
-    Example: quaestor restart 'Worker/*'
+    Example: quaestor restart Worker --rolling
     """
-    _command(Command.RESTART, selectors, name)
+    command = Command.RESTART_ROLLING if rolling else Command.RESTART
+    limit_s = timeout_s if rolling else _or_default(timeout_s)
+    _command(command, selectors, name, no_wait=no_wait, timeout_s=limit_s)
+
+
+@click.command(short_help="Take members out of discovery; they stay up.")
+@selectors_argument
+@wait_options
+@cluster_option
+def drain(selectors: tuple[str, ...], name: str | None, *, no_wait: bool, timeout_s: float | None) -> None:
+    """Take members out of discovery: they stay up, finish their requests and get no new ones.
+
+    They stay so through restarts, until `quaestor start` puts them back. It ends when no request is running; after
+    60 s, or --timeout, it waits no longer. SELECTOR is a member (Worker/2) or an agent (Worker, Worker/*).
+
+    Example: quaestor drain Worker/2
+    """
+    _command(Command.DRAIN, selectors, name, no_wait=no_wait, timeout_s=_or_default(timeout_s))

@@ -11,11 +11,11 @@ from typing import Any
 from quaestor_actors.actors.view import ActorView, AgentView, MemberView
 from quaestor_actors.cli.events_rendering import event_columns, event_document
 from quaestor_actors.cli.listing import SCHEMA_VERSION, Listing, Piece, colour_of_state
-from quaestor_actors.cli.render import NOTHING, age, agent_document, member_document, moment, words
+from quaestor_actors.cli.next_step import what_next
+from quaestor_actors.cli.render import age, agent_document, member_document, moment, words
 from quaestor_actors.core.event import Event
 
 _LABEL_WIDTH = 12
-_TENTHS_BELOW_S = 10.0
 _MEMBERS = 10
 """As many of an agent's are on its screen."""
 
@@ -94,7 +94,7 @@ def _member_facts(known: Explained, one: MemberView) -> list[tuple[str, str]]:
         ("process", _process(known, one)),
         ("restarts", _restarts(known, one)),
         ("check", (one.check or "nothing was said yet") + failed_checks),
-        ("next", what_next(known, one)),
+        ("next", what_next(one, known.agent, known.now)),
     ]
 
 
@@ -122,49 +122,15 @@ def _intensity(known: Explained) -> str:
     return f"restarts of the agent: {recent} of {agent.restart_limit} within {agent.restart_period_s:g} s"
 
 
-def what_next(known: Explained, one: MemberView) -> str:
-    """Return what happens to a member if nobody does anything, and when."""
-    left = NOTHING if one.deadline is None else _left(one.deadline - known.now)
-    match one.state:
-        case "pending" if known.agent.waits_for:
-            return f"starts when its agent need not wait any more for {', '.join(known.agent.waits_for)}"
-        case "pending":
-            return "starts when it is its turn"
-        case "starting":
-            return f"stopped and started again {left} if it does not serve before"
-        case "degraded":
-            return f"checked again {left}; replaced if that fails often enough"
-        case "draining":
-            return f"asked to end {left} or as soon as no request is running"
-        case "stopping":
-            return f"killed {left} if it has not ended before"
-        case "backing_off":
-            return f"next try {left}"
-        case "stopped" | "failed":
-            return f"nothing, until somebody starts it: quaestor start {one.member}"
-        case _:
-            return _recycling(known, one)
-
-
-def _recycling(known: Explained, one: MemberView) -> str:
-    if one.due is not None:
-        return f"replaced as soon as it is idle: {one.due}"
-    if one.recycle_at is None:
-        return "nothing"
-    return f"replaced because of its age {_left(one.recycle_at - known.now)}, as soon as it is idle"
-
-
-def _left(seconds: float) -> str:
-    if seconds <= 0:
-        return "now"
-    return f"in {seconds:.1f}s" if seconds < _TENTHS_BELOW_S else f"in {age(seconds)}"
-
-
 def _agent_facts(known: Explained) -> list[tuple[str, str]]:
     agent, supervisor = known.agent, known.supervisor
     facts = [("why", agent.reason)] if agent.reason else []
     if agent.waits_for:
         facts.append(("waits for", ", ".join(agent.waits_for)))
+    if agent.to_replace:
+        facts.append(("to replace", ", ".join(agent.to_replace)))
+    if agent.aborted:
+        facts.append(("aborted", f"the last rolling restart: {agent.aborted}"))
     if supervisor is not None:
         pid = f"pid {supervisor.pid}" if supervisor.pid is not None else "no process"
         facts.append(("supervisor", f"{words(supervisor.state)}, {pid}, restarts: {supervisor.restarts}"))
@@ -222,7 +188,7 @@ def _document(known: Explained) -> dict[str, Any]:
         "subject": known.agent.agent if known.member is None else known.member.member,
         "member": None if known.member is None else member_document(known.member, now),
         "process_started": None if known.started is None else moment(known.started),
-        "next": None if known.member is None else what_next(known, known.member),
+        "next": None if known.member is None else what_next(known.member, known.agent, known.now),
         "agent": agent_document(known.agent),
         "members": [member_document(each, now) for each in known.members],
         "supervisor": None

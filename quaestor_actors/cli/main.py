@@ -24,9 +24,10 @@ COMMANDS = {
         "load_balancer",
         "Run only the balancer, for services that somebody else runs.",
     ),
-    "start": ("quaestor_actors.cli.control", "start", "Start members that were stopped or given up."),
+    "start": ("quaestor_actors.cli.control", "start", "Start members, or put those back that are drained."),
     "stop": ("quaestor_actors.cli.control", "stop", "Stop members; they stay stopped."),
     "restart": ("quaestor_actors.cli.control", "restart", "Stop members in order, and start them again."),
+    "drain": ("quaestor_actors.cli.control", "drain", "Take members out of discovery; they stay up."),
     "plan": ("quaestor_actors.cli.plan", "plan", "Show what the configuration would change in the running cluster."),
     "check": ("quaestor_actors.cli.check", "check", "Check the configuration and start nothing."),
     "install-service": (

@@ -148,6 +148,8 @@ def agent_lines(agents: Iterable[AgentView]) -> list[str]:
             lines.append(f"agent {agent.agent} waits for {', '.join(agent.waits_for)}")
         elif agent.phase in {"gave_up", "done", "stopping"}:
             lines.append(f"agent {agent.agent}: {words(agent.phase)}: {agent.reason}")
+        if agent.to_replace:
+            lines.append(f"agent {agent.agent}: still to be replaced: {', '.join(agent.to_replace)}")
     return lines
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from datetime import datetime
 
 import click
 
 from quaestor_actors.cli.exit_codes import ExitCode
+from quaestor_actors.cli.following import progress_on_stderr
 from quaestor_actors.cli.inspect import fetch_tree
 from quaestor_actors.cli.options import Seconds, cluster_option
+from quaestor_actors.cli.progress import Progress
 from quaestor_actors.cli.running_names import selector_names
 from quaestor_actors.cli.wait_rendering import Goal, Missing, missing, report, told
 from quaestor_actors.errors import ConflictError, NotRunningError
@@ -40,21 +40,26 @@ def wait(selectors: tuple[str, ...], goal: str, timeout_s: float, name: str | No
 
     Example: quaestor wait Worker --timeout 30
     """
+    progress = progress_on_stderr()
+    try:
+        _wait(selectors, Goal(goal), name, timeout_s, progress)
+    finally:
+        progress.clear()
+
+
+def _wait(selectors: tuple[str, ...], goal: Goal, name: str | None, timeout_s: float, progress: Progress) -> None:
     deadline = time.monotonic() + timeout_s
-    holding = _look(selectors, Goal(goal), name)
-    shown = ""
+    holding = _look(selectors, goal, name)
     while holding:
         left_s = deadline - time.monotonic()
         if left_s <= 0:
-            click.echo(report(holding, Goal(goal), timeout_s), err=True)
+            progress.clear()
+            click.echo(report(holding, goal, timeout_s), err=True)
             raise click.exceptions.Exit(ExitCode.TIMED_OUT)
-        if sys.stderr.isatty() and told(holding) != shown:
-            shown = told(holding)
-            now = datetime.now().astimezone()
-            click.echo(f"{now:%H:%M:%S} {shown} ({left_s:.0f} s left)", err=True)
+        progress.show(told(holding), left_s=left_s, next_step=holding[0].next_step)
         time.sleep(min(POLL_S, left_s))
         try:
-            holding = _look(selectors, Goal(goal), name)
+            holding = _look(selectors, goal, name)
         except NotRunningError as error:
             # Actors are replaced while members go on; who was there once is waited for.
             holding = (Missing(who="the cluster", state="away", reason=str(error)),)
@@ -62,7 +67,7 @@ def wait(selectors: tuple[str, ...], goal: str, timeout_s: float, name: str | No
 
 def _look(selectors: tuple[str, ...], goal: Goal, name: str | None) -> tuple[Missing, ...]:
     tree = fetch_tree(name).tree
-    found = missing(tree, selectors, goal)
+    found = missing(tree, selectors, goal, now=time.time())
     if found.unknown:
         names = ", ".join(repr(selector) for selector in found.unknown)
         raise ConflictError(f"the cluster {tree.cluster!r} has no member {names} (`quaestor status` shows them)")

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from quaestor_actors.actors.view import TreeView
+from quaestor_actors.actors.view import AgentView, MemberView, TreeView
+from quaestor_actors.cli.next_step import what_next
 from quaestor_actors.cli.render import members_in_order, words
 from quaestor_actors.cli.table import printable
 from quaestor_actors.core import selector
@@ -29,6 +30,8 @@ class Missing:
     who: str
     state: str
     reason: str
+    next_step: str = ""
+    """What happens to it if nobody does anything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,13 +43,21 @@ class Look:
     """Selectors that name nobody who is there, or will be."""
 
 
-def missing(tree: TreeView, selectors: Sequence[str], goal: Goal) -> Look:
-    """Return who has not reached the goal; without selectors, of all members."""
+def missing(tree: TreeView, selectors: Sequence[str], goal: Goal, *, now: float) -> Look:
+    """Return who has not reached the goal; without selectors, of all members.
+
+    Args:
+        tree: what there is.
+        selectors: who is waited for.
+        goal: what they are to come to.
+        now: seconds since the epoch.
+    """
+    known = {agent.agent: agent for agent in tree.agents}
     ordered = members_in_order(tree)
     wanted = selectors or [agent.agent for agent in tree.agents]
     chosen = selector.choose(wanted, [member.member for member in ordered])
     holding = [
-        Missing(who=member.member, state=member.state, reason=member.reason)
+        _missing(member, known.get(member.member.rpartition("/")[0]), now)
         for member in ordered
         if member.member in chosen.members and member.state not in _REACHED[goal]
     ]
@@ -56,6 +67,11 @@ def missing(tree: TreeView, selectors: Sequence[str], goal: Goal) -> Look:
     early = [each for each in chosen.unknown if {each.removesuffix("/*"), each.rpartition("/")[0]} & agents]
     holding += [Missing(who=each, state="unknown", reason="its supervisor has not told anything yet") for each in early]
     return Look(holding=tuple(holding), unknown=tuple(each for each in chosen.unknown if each not in early))
+
+
+def _missing(member: MemberView, agent: AgentView | None, now: float) -> Missing:
+    next_step = "" if agent is None else what_next(member, agent, now)
+    return Missing(who=member.member, state=member.state, reason=member.reason, next_step=next_step)
 
 
 def told(holding: Sequence[Missing]) -> str:

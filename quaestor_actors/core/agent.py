@@ -8,6 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from quaestor_actors.core.member import Fact, Member
+from quaestor_actors.core.rollout import Rollout
 
 
 class Phase(StrEnum):
@@ -39,6 +40,8 @@ class Group:
     """When members were restarted lately."""
     held: frozenset[str] = frozenset()
     """Members that restart together: none starts before all have ended and the back-off is over."""
+    rollout: Rollout = field(default_factory=Rollout)
+    """The restart of members one after the other, if there was one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,9 +97,26 @@ class RestartMember:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestartRolling:
+    """Somebody wants members to start afresh, one after the other; it replaces an earlier wish of that kind."""
+
+    members: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class ClockAdvanced:
     """A deadline may have passed for any member."""
 
 
-Event = StartAll | GateOpened | StopAll | ReplaceAll | Reconfigured | MemberFact | RestartMember | ClockAdvanced
+Event = (
+    StartAll
+    | GateOpened
+    | StopAll
+    | ReplaceAll
+    | Reconfigured
+    | MemberFact
+    | RestartMember
+    | RestartRolling
+    | ClockAdvanced
+)

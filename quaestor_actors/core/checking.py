@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from quaestor_actors.core import recycling, stopping
+from quaestor_actors.core import draining, recycling, stopping
 from quaestor_actors.core.ending import ended, take_down
-from quaestor_actors.core.member import Health, HealthReported, Member, MemberState, Rules, StartProbe, Step, StopProbe
+from quaestor_actors.core.member import (
+    CHECKED,
+    Health,
+    HealthReported,
+    Member,
+    MemberState,
+    Rules,
+    StartProbe,
+    Step,
+    StopProbe,
+)
 from quaestor_actors.core.stopping import enter
 
 
@@ -14,8 +24,7 @@ def reported(member: Member, fact: HealthReported, now: float, rules: Rules, dra
     """Take in the verdict of one check."""
     if fact.incarnation != member.incarnation:
         return member, ()
-    up = {MemberState.STARTING, MemberState.SERVING, MemberState.DEGRADED}
-    if member.state not in up or (member.process is None and not member.foreign):
+    if member.state not in CHECKED or (member.process is None and not member.foreign):
         return member, ()
     was_asked = member.check_pending
     was_unreachable = member.health is fact.health is Health.UNREACHABLE
@@ -49,10 +58,13 @@ def _well(member: Member, detail: str, now: float, rules: Rules, draw: float) ->
 
 
 def serves(member: Member, reason: str, now: float, rules: Rules, draw: float) -> Step:
-    """Return the member in service: discoverable, its failed starts forgiven."""
+    """Return the member in service: discoverable, unless it is drained; its failed starts forgiven."""
     serving = replace(enter(member, MemberState.SERVING, reason, now, None), failed_starts=0, failed_checks=0)
     if serving.recycle_at is None:
         serving = replace(serving, recycle_at=recycling.recycle_at(serving, now, rules, draw))
+    if serving.drained is not None:
+        why = serving.drained if member.state is MemberState.DEGRADED else f"{serving.drained}; {reason}"
+        return draining.enter(serving, why, now, rules)
     return replace(serving, deadline=recycling.next_look(serving, rules)), stopping.register(serving)
 
 

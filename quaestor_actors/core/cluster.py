@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import assert_never
+from typing import Any, assert_never
 
 from quaestor_actors.core.agent import Group, Phase
 from quaestor_actors.core.member import MemberState
 from quaestor_actors.core.restart import AutoShutdown, Intensity, Strategy
+from quaestor_actors.core.rolling import outdated
 from quaestor_actors.core.spec import AgentSpec, ClusterSpec, Condition
 
 
@@ -24,6 +25,10 @@ class AgentReport:
     reason: str = ""
     reached: frozenset[Condition] = frozenset()
     """What its members, taken together, have reached."""
+    to_replace: tuple[str, ...] = ()
+    """Members that are still to be replaced, by a rolling restart or because their configuration changed."""
+    aborted: str = ""
+    """Why the last rolling restart did not come to its end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +126,7 @@ def report_of(group: Group) -> AgentReport:
     """Return what the root has to know of a group of members."""
     if group.phase is Phase.WAITING:
         # Whatever is there is left over from before, and what is configured may not even be known yet.
-        return AgentReport(phase=group.phase, reason=group.reason)
+        return AgentReport(phase=group.phase, reason=group.reason, **_replacing(group))
     wanted = [member for name, member in group.members.items() if name in group.wanted]
     reached = {
         Condition.STARTED: all(m.process is not None or m.foreign for m in wanted),
@@ -129,7 +134,13 @@ def report_of(group: Group) -> AgentReport:
         Condition.COMPLETED: all(m.completed for m in wanted),
     }
     met = frozenset(condition for condition, is_met in reached.items() if is_met)
-    return AgentReport(phase=group.phase, reason=group.reason, reached=met)
+    return AgentReport(phase=group.phase, reason=group.reason, reached=met, **_replacing(group))
+
+
+def _replacing(group: Group) -> dict[str, Any]:
+    to_replace = {*group.rollout.left, *group.rollout.under_way, *outdated(group.members, group.wanted)}
+    names = tuple(name for name in group.members if name in to_replace)
+    return {"to_replace": names, "aborted": group.rollout.aborted}
 
 
 def decide(cluster: Cluster, event: Event, now: float) -> Step:

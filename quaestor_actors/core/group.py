@@ -16,7 +16,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import assert_never
 
-from quaestor_actors.core import lifecycle, rolling
+from quaestor_actors.core import lifecycle, rolling, rollout
 from quaestor_actors.core.agent import (
     ClockAdvanced,
     Event,
@@ -27,11 +27,13 @@ from quaestor_actors.core.agent import (
     Reconfigured,
     ReplaceAll,
     RestartMember,
+    RestartRolling,
     StartAll,
     StopAll,
 )
 from quaestor_actors.core.member import (
     AT_REST,
+    CHECKED,
     LIVE,
     Admitted,
     BecameIdle,
@@ -49,8 +51,10 @@ from quaestor_actors.core.member import (
     RulesChanged,
     StartRequested,
     StopRequested,
+    UndrainRequested,
 )
 from quaestor_actors.core.restart import AutoShutdown, Strategy
+from quaestor_actors.core.rollout import Rollout
 
 Step = tuple[Group, tuple[Effect, ...]]
 
@@ -150,6 +154,9 @@ class _Work:
             case RestartMember():
                 if self._may_start(event.member_id):
                     self._restart([event.member_id], event.reason)
+            case RestartRolling():
+                names = tuple(name for name in event.members if self._may_start(name))
+                self._group = replace(self._group, rollout=Rollout(left=names))
             case ClockAdvanced():
                 due = [
                     m.member_id for m in self._members.values() if m.deadline is not None and m.deadline <= self._now
@@ -163,6 +170,7 @@ class _Work:
         if event.fresh:
             down = [m.member_id for m in self._members.values() if m.state in AT_REST or not m.wanted]
             self._tell([name for name in down if name in self._group.wanted], StartRequested(reason="cluster start"))
+            self._tell(list(self._members), UndrainRequested(reason="cluster start"))
             self._group = replace(self._group, restarts=())
         if event.fresh or self._group.phase in {Phase.WAITING, Phase.RUNNING}:
             self._run()
@@ -254,6 +262,7 @@ class _Work:
             for notice in sorted(notices, key=lambda each: order.index(each.member_id)):
                 self._heed(notice)
         self._release()
+        self._roll_out()
         if self._group.phase is Phase.RUNNING:
             self._roll()
             self._admit()
@@ -330,10 +339,27 @@ class _Work:
         if held and not any(member.state in busy for member in held):
             self._group = replace(self._group, held=frozenset())
 
+    def _roll_out(self) -> None:
+        """Note how far a restart of members one after the other is."""
+        group = self._group
+        progress = rollout.advanced(group.rollout, self._members)
+        if progress.is_active and group.phase not in {Phase.RUNNING, Phase.WAITING}:
+            progress = rollout.aborted(progress, group.reason or "the agent stops")
+        if progress != group.rollout:
+            self._group = replace(group, rollout=progress)
+
     def _roll(self) -> None:
         if self._group.held:
             return
-        replaced, watched = rolling.choose(self._members, self._group.wanted, self._rules.max_unavailable, self._idle)
+        left = self._group.rollout.left
+        # Whoever has no process to be replaced takes nothing away by starting now.
+        down = [name for name in left if self._members[name].state not in CHECKED]
+        under_way = rollout.begun(self._group.rollout, self._members, down)
+        self._tell(down, StartRequested(reason=rolling.BY_HAND))
+        limit = self._rules.max_unavailable
+        replaced, watched = rolling.choose(self._members, self._group.wanted, limit, self._idle, under_way.left)
+        under_way = rollout.begun(under_way, self._members, [name for name in under_way.left if name in replaced])
+        self._group = replace(self._group, rollout=under_way)
         for name, reason in replaced.items():
             self._tell([name], ReplaceRequested(reason=reason))
         for name in watched:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from quaestor_actors.core.agent import Group, Phase
 from quaestor_actors.core.event import Event, EventKind
 from quaestor_actors.core.member import Member
+from quaestor_actors.core.rollout import Rollout
 
 
 def of_group(before: Group, after: Group, *, agent: str, at: float) -> list[Event]:
@@ -19,6 +20,10 @@ def of_group(before: Group, after: Group, *, agent: str, at: float) -> list[Even
         for name, member in before.members.items()
         if name not in after.members
     ]
+    if before.rollout != after.rollout and (news := _of_rollout(before.rollout, after.rollout)):
+        events.append(
+            Event(at=at, kind=EventKind.AGENT, subject=agent, before=None, after="rolling restart", reason=news)
+        )
     if before.phase is not after.phase:
         reason = after.reason or ("every condition is met" if after.phase is Phase.RUNNING else "as commanded")
         events.append(
@@ -32,6 +37,16 @@ def of_group(before: Group, after: Group, *, agent: str, at: float) -> list[Even
             )
         )
     return events
+
+
+def _of_rollout(before: Rollout, after: Rollout) -> str:
+    if after.aborted:
+        return f"aborted: {after.aborted}"
+    if before.is_active and not after.is_active:
+        return "every member serves again"
+    if after.is_active and not before.is_active:
+        return f"of {', '.join((*after.under_way, *after.left))}"
+    return ""
 
 
 def _has_changed(before: Member | None, after: Member) -> bool:

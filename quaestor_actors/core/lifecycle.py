@@ -1,7 +1,7 @@
 """The life of one member: a pure state machine over what happened to its process.
 
 What follows from its end is in `ending`, from its health in `checking`, from its age and size in `recycling`; how it
-is taken out of service in `stopping`.
+is taken out of service in `stopping`, and out of the answers alone in `draining`.
 
     pending -> starting -> serving <-> degraded
                   |           |           |
@@ -12,10 +12,10 @@ is taken out of service in `stopping`.
                   +-----------+-----------+-------+-------+--> backing_off -> pending
                                                           +--> failed (given up)
 
-docs/lifecycle.md has every transition. `up` (a process exists) and `serving` (the health check says so) are different
-facts. Each process of a member has an incarnation number; a fact about an older incarnation is dropped. Every change
-carries a reason for people. Effects are idempotent, so a supervisor can die between any two of them and its successor
-converges.
+docs/lifecycle.md has every transition, and `drained`: as good as serving, and by hand out of the answers. `up` (a
+process exists) and `serving` (the health check says so) are different facts. Each process of a member has an
+incarnation number; a fact about an older incarnation is dropped. Every change carries a reason for people. Effects are
+idempotent, so a supervisor can die between any two of them and its successor converges.
 """
 
 from __future__ import annotations
@@ -23,13 +23,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from quaestor_actors.core import checking, recycling, stopping
+from quaestor_actors.core import checking, draining, recycling, stopping
 from quaestor_actors.core.ending import ended, take_down
 from quaestor_actors.core.member import (
+    CHECKED,
     LIVE,
+    UP,
     Admitted,
     BecameIdle,
     DeadlinePassed,
+    DrainRequested,
     Effect,
     Fact,
     Found,
@@ -50,6 +53,7 @@ from quaestor_actors.core.member import (
     Step,
     StopRequested,
     Terminate,
+    UndrainRequested,
 )
 from quaestor_actors.core.stopping import enter
 
@@ -73,6 +77,10 @@ def decide(member: Member, fact: Fact, now: float, rules: Rules, draw: float) ->
             return _stop_requested(member, fact, now, rules)
         case ReplaceRequested():
             return _replace_requested(member, fact, now, rules)
+        case DrainRequested():
+            return draining.requested(member, fact, now, rules)
+        case UndrainRequested():
+            return _undrain_requested(member, fact, now, rules, draw)
         case Admitted():
             return _admitted(member, fact, now, rules)
         case RulesChanged():
@@ -100,10 +108,10 @@ def decide(member: Member, fact: Fact, now: float, rules: Rules, draw: float) ->
 
 
 def _rules_changed(member: Member, now: float, rules: Rules, draw: float) -> Step:
-    is_checked = member.state in {MemberState.STARTING, MemberState.SERVING, MemberState.DEGRADED}
+    is_checked = member.state in CHECKED
     if not rules.probed and is_checked and member.foreign:
         return ended(member, "its port is taken, and nothing may be checked", now, rules, draw)
-    if not rules.probed and is_checked and member.state is not MemberState.SERVING and member.process is not None:
+    if not rules.probed and is_checked and member.state not in UP and member.process is not None:
         return checking.serves(member, member.reason, now, rules, draw)
     return recycling.rules_changed(member, rules, draw), ()
 
@@ -119,7 +127,7 @@ def _start_requested(member: Member, fact: StartRequested, now: float) -> Step:
         case MemberState.STOPPING | MemberState.DRAINING:
             reason = f"{member.reason}; {fact.reason}"
             return replace(member, wanted=True, planned=True, afterwards=MemberState.STOPPED, reason=reason), ()
-        case MemberState.STARTING | MemberState.SERVING | MemberState.DEGRADED:
+        case MemberState.STARTING | MemberState.SERVING | MemberState.DRAINED | MemberState.DEGRADED:
             return member, ()
         case _:
             assert_never(member.state)
@@ -191,6 +199,16 @@ def _spawn_failed(member: Member, fact: SpawnFailed, now: float, rules: Rules, d
     return ended(member, reason, now, rules, draw)
 
 
+# Out of the answers, and back
+
+
+def _undrain_requested(member: Member, fact: UndrainRequested, now: float, rules: Rules, draw: float) -> Step:
+    undrained = replace(member, drained=None)
+    if member.state is not MemberState.DRAINED:
+        return undrained, ()
+    return checking.serves(undrained, fact.reason, now, rules, draw)
+
+
 # Ending
 
 
@@ -202,7 +220,7 @@ def _stop_requested(member: Member, fact: StopRequested, now: float, rules: Rule
             return enter(member, fact.afterwards, fact.reason, now, None), ()
         case MemberState.STOPPED:
             return member, ()
-        case MemberState.STARTING | MemberState.SERVING | MemberState.DEGRADED:
+        case MemberState.STARTING | MemberState.SERVING | MemberState.DRAINED | MemberState.DEGRADED:
             return take_down(member, fact.reason, now, rules, force=fact.force)
         case MemberState.DRAINING | MemberState.STOPPING:
             if fact.afterwards is MemberState.FAILED:
@@ -237,7 +255,7 @@ def _deadline_passed(member: Member, now: float, rules: Rules, draw: float) -> S
     match member.state:
         case MemberState.STARTING:
             return _start_overdue(member, now, rules, draw)
-        case MemberState.SERVING:
+        case MemberState.SERVING | MemberState.DRAINED:
             return recycling.looked_at(member, now, rules), ()
         case MemberState.DEGRADED:
             return checking.still_degraded(member, now, rules, draw)
@@ -286,6 +304,8 @@ def resume(member: Member, *, alive: bool, now: float, rules: Rules, draw: float
         return _exited(member, exited, now, rules, draw)
     if member.state is MemberState.STARTING and not rules.probed:
         return checking.serves(member, member.reason, now, rules, draw)
+    if member.state is MemberState.DRAINED:
+        member = replace(member, idle_watched=True)
     return member, _resumed(member, rules)
 
 
@@ -294,6 +314,8 @@ def _resumed(member: Member, rules: Rules) -> tuple[Effect, ...]:
     match member.state:
         case MemberState.SERVING:
             return (*probe, *stopping.register(member))
+        case MemberState.DRAINED:
+            return (*stopping.deregister(member), *probe, stopping.watch_idle(member))
         case MemberState.DRAINING:
             return (*stopping.withdraw(member), stopping.watch_idle(member))
         case MemberState.STOPPING if member.process is not None:

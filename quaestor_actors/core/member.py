@@ -15,6 +15,8 @@ class MemberState(StrEnum):
     PENDING = "pending"
     STARTING = "starting"
     SERVING = "serving"
+    DRAINED = "drained"
+    """As good as serving, and kept out of the answers by hand."""
     DEGRADED = "degraded"
     DRAINING = "draining"
     STOPPING = "stopping"
@@ -89,6 +91,8 @@ class Member:
     """It is to be ended without asking, also if its process is not known yet."""
     afterwards: MemberState = MemberState.STOPPED
     """Where a stop leads that is not followed by a start: `stopped`, or `failed` if the agent gave up."""
+    drained: str | None = None
+    """Why it is to be kept out of the answers although it is up; None: it is not. Later processes inherit it."""
     completed: bool = False
     """The last process ended by itself, normally, and was not to be restarted."""
     cause: str = ""
@@ -120,9 +124,13 @@ class Member:
         return max(0, self.incarnation - self.retired - 1)
 
 
-LIVE = frozenset(
-    {MemberState.STARTING, MemberState.SERVING, MemberState.DEGRADED, MemberState.DRAINING, MemberState.STOPPING}
-)
+UP = frozenset({MemberState.SERVING, MemberState.DRAINED})
+"""States of a member whose health is good."""
+
+CHECKED = UP | {MemberState.STARTING, MemberState.DEGRADED}
+"""States of a member whose health is checked."""
+
+LIVE = CHECKED | {MemberState.DRAINING, MemberState.STOPPING}
 """States of a member that has, or is about to have, a process."""
 
 AT_REST = frozenset({MemberState.STOPPED, MemberState.FAILED})
@@ -153,6 +161,20 @@ class StopRequested:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplaceRequested:
     """The present process is to end in order and be followed by a new one."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainRequested:
+    """Somebody wants the member to stay up, and to get no more requests until it is undrained."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndrainRequested:
+    """Somebody wants the member to get requests again; it is not started by that."""
 
     reason: str
 
@@ -244,6 +266,8 @@ Fact = (
     StartRequested
     | StopRequested
     | ReplaceRequested
+    | DrainRequested
+    | UndrainRequested
     | Admitted
     | RulesChanged
     | Spawned

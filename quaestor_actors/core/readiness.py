@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import assert_never
 
-from quaestor_actors.core.member import AT_REST, MemberState
+from quaestor_actors.core.member import AT_REST, UP, MemberState
 from quaestor_actors.core.spec import AgentSpec, ClusterSpec, ShutdownAction
 
 TREE_START_S = 5.0
@@ -171,7 +171,9 @@ def status_of(state: Readiness) -> str:
     states = list(state.members.values())
     stopped = states.count(MemberState.STOPPED)
     failed = states.count(MemberState.FAILED)
+    drained = states.count(MemberState.DRAINED)
     parts = [f"{states.count(MemberState.SERVING)}/{len(states) - stopped} members serving"]
+    parts += [f"{drained} drained"] if drained else []
     parts += [f"{failed} failed"] if failed else []
     parts += [f"{stopped} stopped"] if stopped else []
     return ", ".join(parts)
@@ -224,7 +226,7 @@ def _ask(state: Readiness, now: float) -> Step:
 
 def _speak(state: Readiness, now: float) -> Step:
     """Say what is due: once that the cluster has started, and its status when that has changed."""
-    settled = all(found is MemberState.SERVING or found in AT_REST for found in state.members.values())
+    settled = all(found in UP | AT_REST for found in state.members.values())
     complete = settled and not state.balancer_awaited
     if not state.announced and not state.missing and (complete or now >= state.deadline):
         return _announce(state, now)

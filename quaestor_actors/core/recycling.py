@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from quaestor_actors.core import stopping
-from quaestor_actors.core.member import BecameIdle, Member, MemberState, MemoryMeasured, Rules, Step
+from quaestor_actors.core.member import UP, BecameIdle, Member, MemberState, MemoryMeasured, Rules, Step
 from quaestor_actors.core.restart import own_draw, vary
 
 RECYCLING_SPREAD = 0.1
@@ -32,7 +32,7 @@ def recycle_at(member: Member, now: float, rules: Rules, draw: float) -> float |
 
 def forgiven(member: Member, now: float, rules: Rules) -> Member:
     """Return the member without its failures, if it has served for a stable time by now."""
-    is_stable = member.state is MemberState.SERVING and now >= member.since + rules.backoff.stable_s
+    is_stable = member.state in UP and now >= member.since + rules.backoff.stable_s
     return replace(member, failures=0) if member.failures and is_stable else member
 
 
@@ -45,11 +45,13 @@ def looked_at(member: Member, now: float, rules: Rules) -> Member:
 
 
 def became_idle(member: Member, fact: BecameIdle, now: float, rules: Rules) -> Step:
-    """Go on with the stop of a member whose requests have finished."""
+    """Go on with the stop of a member whose requests have finished, or say so of one that is drained."""
     if fact.incarnation != member.incarnation:
         return member, ()
     if member.state is MemberState.DRAINING:
         return stopping.terminate(member, now, rules)
+    if member.state is MemberState.DRAINED:
+        return replace(member, idle_watched=False, reason=f"{member.drained}; {fact.detail}"), ()
     return replace(member, idle_watched=False), ()
 
 
@@ -64,7 +66,7 @@ def memory_measured(member: Member, fact: MemoryMeasured, rules: Rules) -> Membe
 
 def rules_changed(member: Member, rules: Rules, draw: float) -> Member:
     """Apply a new recycling interval to a member that serves, or will again."""
-    if member.state not in {MemberState.SERVING, MemberState.DEGRADED}:
+    if member.state not in UP | {MemberState.DEGRADED}:
         return member
     changed = replace(member, due=None, recycle_at=recycle_at(member, member.since, rules, draw))
     if changed.state is MemberState.DEGRADED:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from quaestor_actors.core.member import (
+    UP,
     Deregister,
     Effect,
     Health,
@@ -81,7 +82,7 @@ def stop(member: Member, reason: str, now: float, rules: Rules, *, force: bool =
     """
     effects = withdraw(member)
     answers = member.health not in {Health.TIMEOUT, Health.UNREACHABLE}
-    has_requests = member.state in {MemberState.SERVING, MemberState.DEGRADED} and answers
+    has_requests = member.state in UP | {MemberState.DEGRADED} and answers
     stopping = enter(member, MemberState.STOPPING, reason, now, None)
     if force:
         stopping, caused = kill(stopping, now)

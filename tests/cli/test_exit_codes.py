@@ -55,6 +55,7 @@ def test__wrong_usage__is_2(verb: str) -> None:
         "start Worker",
         "stop Worker",
         "restart Worker",
+        "drain Worker",
         "registry list",
         "registry watch",
         "discover W",

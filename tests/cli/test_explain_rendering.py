@@ -14,8 +14,9 @@ from support.cluster import ROOT
 from support.golden import expect_golden
 from support.listings import EVENTS, EXPLAINED, NOW, member
 
-from quaestor_actors.cli.explain_rendering import Explained, explain_listing, what_next
+from quaestor_actors.cli.explain_rendering import Explained, explain_listing
 from quaestor_actors.cli.forms import Form, rendered
+from quaestor_actors.cli.next_step import what_next
 
 GOLDEN = Path(__file__).with_name("golden")
 AGENT = replace(EXPLAINED, member=None, output=(), output_path=None, events=tuple(reversed(EVENTS)))
@@ -65,16 +66,21 @@ def test__json__is_as_its_schema_says_and_says_nothing_else(known: Explained) ->
         ("stopped", {}, "nothing, until somebody starts it: quaestor start Worker/2"),
         ("failed", {}, "nothing, until somebody starts it: quaestor start Worker/2"),
         ("serving", {}, "nothing"),
+        ("drained", {}, "nothing, until somebody puts it back: quaestor start Worker/2"),
+        (
+            "drained",
+            {"awaits_idle": True},
+            "finishes its requests; then nothing, until somebody puts it back: quaestor start Worker/2",
+        ),
         ("serving", {"recycle_at": NOW + 7200}, "replaced because of its age in 2h00m, as soon as it is idle"),
         ("serving", {"due": "it is large"}, "replaced as soon as it is idle: it is large"),
     ],
 )
 def test__what_happens_next(state: str, fields: dict[str, Any], expected: str) -> None:
-    assert what_next(EXPLAINED, member(2, state, **fields)) == expected
+    assert what_next(member(2, state, **fields), EXPLAINED.agent, NOW) == expected
 
 
 def test__member_of_an_agent_that_waits() -> None:
-    waiting = replace(EXPLAINED, agent=replace(EXPLAINED.agent, waits_for=("Store (serving)",)))
-    assert (
-        what_next(waiting, member(2, "pending")) == "starts when its agent need not wait any more for Store (serving)"
-    )
+    waiting = replace(EXPLAINED.agent, waits_for=("Store (serving)",))
+    told = what_next(member(2, "pending"), waiting, NOW)
+    assert told == "starts when its agent need not wait any more for Store (serving)"

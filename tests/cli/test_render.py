@@ -162,5 +162,7 @@ def test__json__has_a_version_and_stable_fields() -> None:
         "deadline": None,
         "recycle_at": None,
         "due": None,
+        "drained": None,
+        "awaits_idle": False,
     }
     assert set(document["actors"][0]) == {"name", "parent", "state", "reason", "pid", "restarts", "since", "for_s"}

@@ -65,7 +65,7 @@ def test__too_many_restarts__agent_gives_up_and_can_be_started_by_hand(cluster: 
     assert "3 restarts within 60 s (limit 2); the last: Job/1: exited with code 3" in member["reason"]
     assert "agent Job: gave up" in cluster.run("status").stdout
     (cluster.directory / "run" / "fixed").touch()
-    assert cluster.run("start", "Job/1").stdout == "start Job/1: requested\n"
+    assert cluster.run("start", "Job/1").stdout == "start Job/1: serving\n"
     started = cluster.wait_for_member("Job/1", "serving")
     assert started["reason"] == "started by hand"
     assert cluster.stop() == 0

@@ -54,7 +54,7 @@ def test__own_member_left_behind_without_a_state_file__is_adopted(cluster: Clust
     before = cluster.member("Worker/1")["pid"]
     assert cluster.stop() == 0
     for file in tmp_path.glob("run/*/agents/*.json"):
-        file.write_bytes(b'{"version":2,"boot":"another"}\n{"member": torn')
+        file.write_bytes(b'{"version":3,"boot":"another"}\n{"member": torn')
     cluster.launch()
     assert cluster.member("Worker/1")["pid"] == before
     # It is known again as this cluster's own, so that it may be ended.

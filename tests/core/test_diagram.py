@@ -28,6 +28,7 @@ from quaestor_actors.core.member import (
     Admitted,
     BecameIdle,
     DeadlinePassed,
+    DrainRequested,
     Fact,
     Found,
     Health,
@@ -43,6 +44,7 @@ from quaestor_actors.core.member import (
     SpawnFailed,
     StartRequested,
     StopRequested,
+    UndrainRequested,
 )
 from quaestor_actors.core.process_id import ProcessId
 from quaestor_actors.core.restart import AutoShutdown, Intensity, RestartType
@@ -92,6 +94,7 @@ def normal(member: Member) -> Member:
         recycle_at=None,
         due=None,
         idle_watched=False,
+        drained=None if member.drained is None else "r",
     )
 
 
@@ -101,6 +104,8 @@ def facts(incarnation: int) -> list[Fact]:
         *(StopRequested(force=force) for force in (False, True)),
         StopRequested(afterwards=MemberState.FAILED),
         ReplaceRequested(reason="r"),
+        DrainRequested(reason="r"),
+        UndrainRequested(reason="r"),
         Admitted(fingerprint="f1"),
         RulesChanged(),
         Spawned(incarnation=incarnation, process=PROCESS, port=1),

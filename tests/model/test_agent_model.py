@@ -27,12 +27,12 @@ from support.small_host import Fate, Leftover, Process
 
 from quaestor_actors.core import agent, group, member
 from quaestor_actors.core.agent import MemberFact, Phase, StopAll
-from quaestor_actors.core.member import LIVE, Health, MemberState, Rules
+from quaestor_actors.core.member import LIVE, UP, Health, MemberState, Rules
 from quaestor_actors.core.restart import AutoShutdown, Backoff, Intensity, RestartType, Strategy
 
 NAMES = group.member_names(AGENT, 4)
 ROUNDS = 80
-WAITING = {*LIVE, MemberState.BACKING_OFF} - {MemberState.SERVING}
+WAITING = {*LIVE, MemberState.BACKING_OFF} - UP
 HOURS_S = 3 * 3600.0
 
 names = st.sampled_from(NAMES)
@@ -261,6 +261,29 @@ class AgentMachine(RuleBasedStateMachine):
         else:
             world.act(lambda: world.shell.apply(event), lambda expected: expected.stopped.discard(name))
 
+    @rule(chosen=st.lists(names, unique=True, min_size=1))
+    def restart_rolling(self, chosen: list[str]) -> None:
+        world = self.world
+        world.intervene()
+        event = agent.RestartRolling(members=tuple(chosen))
+        if world.shell.group.phase is Phase.STOPPING:
+            world.tell(event)
+        else:
+            world.act(lambda: world.shell.apply(event), lambda expected: expected.stopped.difference_update(chosen))
+
+    @rule(name=names, drained=st.booleans())
+    def drain_by_hand(self, name: str, drained: bool) -> None:  # noqa: FBT001 - by name
+        world = self.world
+        is_known = name in world.shell.group.members and not world.shell.ended
+        to_drain, to_undrain = member.DrainRequested(reason="by hand"), member.UndrainRequested(reason="by hand")
+        event = MemberFact(member_id=name, fact=to_drain if drained else to_undrain)
+
+        def learnt(expected: Expected) -> None:
+            expected.drained.discard(name)
+            expected.drained.update({name} if drained and is_known else ())
+
+        world.act(lambda: world.shell.apply(event), learnt)
+
     @rule(name=names, force=st.booleans())
     def stop_by_hand(self, name: str, force: bool) -> None:  # noqa: FBT001 - by name
         world = self.world
@@ -316,6 +339,7 @@ class AgentMachine(RuleBasedStateMachine):
         discoverable, expected = self.world.discoverable(), self.world.expected
         assert discoverable <= expected.vouched, "nobody said that it serves"
         assert not {name for name, _ in discoverable} & expected.stopped, "it was stopped by hand"
+        assert not {name for name, _ in discoverable} & expected.drained, "it was drained by hand"
         ports, exits = self.world.ports(), self.world.shell.exits()
         for name, _ in discoverable:
             is_known = self.world.host.holder(ports[name]) is None
@@ -349,8 +373,9 @@ class AgentMachine(RuleBasedStateMachine):
         if group_.phase not in {Phase.RUNNING, Phase.WAITING}:
             return True
         at_rest = {n for n, m in group_.members.items() if m.state in {MemberState.STOPPED, MemberState.FAILED}}
+        at_rest |= {n for n, m in group_.members.items() if m.state is MemberState.DRAINED and n in world.plan.wanted}
         discoverable = {name for name, _ in world.discoverable()}
-        if set(world.plan.wanted) - discoverable - at_rest:
+        if set(world.plan.wanted) - discoverable - at_rest or group_.rollout.is_active:
             return False
         outdated = [n for n in discoverable if not group_.members[n].foreign]
         is_whole = discoverable == set(world.plan.wanted)

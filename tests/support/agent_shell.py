@@ -22,8 +22,6 @@ from quaestor_actors.core.agent import Event, Group, MemberFact, Phase, Reconfig
 from quaestor_actors.core.location import Location, Registration
 from quaestor_actors.core.member import Health, Member, MemberState, Rules
 
-PROBED = {MemberState.STARTING, MemberState.SERVING, MemberState.DEGRADED}
-
 
 class DiedError(Exception):
     """The supervisor's process has ended."""
@@ -270,7 +268,7 @@ class AgentShell:
         return []
 
     def _probe(self, each: Member) -> None:
-        if self.prober is not None and each.state in PROBED and each.port is not None:
+        if self.prober is not None and each.state in member.CHECKED and each.port is not None:
             self.prober.watch(each.member_id, each.incarnation, each.port)
 
     def _stop_probe(self, effect: member.StopProbe) -> None:

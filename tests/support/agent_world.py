@@ -31,11 +31,13 @@ class Expected:
 
     stopped: set[str] = field(default_factory=set)
     """By a person."""
+    drained: set[str] = field(default_factory=set)
+    """By a person: whatever becomes of it, it is not discovered."""
     vouched: set[tuple[str, int]] = field(default_factory=set)
     """Incarnations of which was said last that they serve, and of which no end is known."""
 
     def copy(self) -> Expected:
-        return Expected(set(self.stopped), set(self.vouched))
+        return Expected(set(self.stopped), set(self.drained), set(self.vouched))
 
 
 class AgentWorld:
@@ -201,6 +203,7 @@ class AgentWorld:
             if is_lossy or fresh:
                 # What a person wished is forgotten together with the notes.
                 self.expected.stopped.clear()
+                self.expected.drained.clear()
             try:
                 self.shell.begin(StartAll(gate_open=self.gate_open, fresh=fresh))
             except DiedError:
@@ -297,6 +300,8 @@ class AgentWorld:
         def learnt(expected: Expected) -> None:
             # What comes back into the configuration starts with it.
             expected.stopped &= set(plan.wanted) - back
+            # What has left may have been forgotten before it comes back.
+            expected.drained &= set(plan.wanted) - back
 
         self.intervene()
         self.act(lambda: self.shell.configure(self.plan), learnt)
