@@ -34,13 +34,19 @@ from quaestor_actors.actors.root_messages import (
     RegistryRequest,
     Reload,
     Reloaded,
+    ReloadReply,
+    ReloadRequest,
+    ReloadWanted,
+    Scaled,
+    ScaleReply,
+    ScaleRequest,
     StartRoot,
     StatusReply,
     StatusRequest,
 )
 from quaestor_actors.actors.root_notes import RootNotes
 from quaestor_actors.actors.view import ActorView, AgentView, MemberView, RegistryView, TreeView
-from quaestor_actors.core import cluster, plan, selector
+from quaestor_actors.core import cluster, plan, scaling, selector
 from quaestor_actors.core.actor import ActorState, Child
 from quaestor_actors.core.agent import Phase
 from quaestor_actors.core.cluster import AgentReport, Cluster
@@ -64,6 +70,7 @@ class RootSupervisor(TreeActor):
         self._balancer_address: str | None = None
         self._registry_view: RegistryView | None = None
         self._introductions = 0
+        self._reloads = 0
         self._owners: set[str] = set()
         """Agents that the registry may have heard of."""
         self._owed: dict[str, list[CommandMembers]] = {}
@@ -72,7 +79,7 @@ class RootSupervisor(TreeActor):
         self._shown_agents: dict[str, AgentView] = {}
         self._since = self.outside.wall_clock()
 
-    def receive(self, message: Any, sender: ActorAddress) -> None:  # noqa: C901 - a table
+    def receive(self, message: Any, sender: ActorAddress) -> None:  # noqa: C901, PLR0912 - a table
         """Handle the launcher, operators and children."""
         match message:
             case StartRoot():
@@ -86,6 +93,11 @@ class RootSupervisor(TreeActor):
                 self.send(sender, PlanReply(request_id=message.request_id, plan=found))
             case CommandRequest():
                 self.send(sender, self._command(message))
+            case ReloadRequest():
+                self.send(self.parent, ReloadWanted())
+                self.send(sender, ReloadReply(request_id=message.request_id))
+            case ScaleRequest():
+                self.send(sender, self._scale(message))
             case Reload():
                 self._reload(message.spec)
             case AgentChanged():
@@ -200,12 +212,26 @@ class RootSupervisor(TreeActor):
     # Changes while running
 
     def _reload(self, spec: ClusterSpec) -> None:
-        before = self._spec
-        found = plan.diff(before, spec)
+        self._reloads += 1
+        found = plan.diff(self._spec, spec)
         self._notes.reloaded(found)
         self.send(self.parent, Reloaded(plan=found))
-        if found.refusal is not None or not found.actions:
-            return
+        if found.refusal is None and found.actions:
+            self._change(spec)
+
+    def _scale(self, request: ScaleRequest) -> ScaleReply:
+        before, after = self._spec, scaling.scaled(self._spec, request.agent, request.count)
+        if isinstance(after, scaling.Unscalable):
+            return ScaleReply(request_id=request.request_id, plan=plan.Plan(), refused=after)
+        found = plan.diff(before, after)
+        if found.actions:
+            self._notes.scaled(request.agent, found)
+            self.send(self.parent, Scaled(before=before, after=after, plan=found))
+            self._change(after)
+        return ScaleReply(request_id=request.request_id, plan=found)
+
+    def _change(self, spec: ClusterSpec) -> None:
+        before = self._spec
         kept, balancers = set(self._plans.agents), set(self._plans.balancers)
         plans_before = {name: self._plans.agent_plan(name) for name in kept}
         self._plans.spec = spec
@@ -359,6 +385,7 @@ class RootSupervisor(TreeActor):
             members=tuple(self._members.values()),
             balancer_address=self._balancer_address if self._spec.balancer is not None else None,
             registry=self._registry_view,
+            reloads=self._reloads,
         )
 
     def _all_stopped(self) -> None:

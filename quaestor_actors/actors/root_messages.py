@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         TreeView,
     )
     from quaestor_actors.core.plan import Plan
+    from quaestor_actors.core.scaling import Unscalable
     from quaestor_actors.core.spec import ClusterSpec
 
 
@@ -67,6 +68,25 @@ class Reloaded:
     """To the launcher: what the new specification changes."""
 
     plan: Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReloadRequest:
+    """From an operator: have the launcher read its configuration again; the number of reloads in the tree goes up."""
+
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReloadReply:
+    """The answer to one ReloadRequest: the launcher has been told."""
+
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadWanted:
+    """To the launcher: an operator wants the configuration to be read again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +148,35 @@ class CommandReply:
     """Whom the command was passed on to."""
     unknown: tuple[str, ...]
     """Selectors that name nobody; if there is one, nothing was done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScaleRequest:
+    """From an operator: run so many members of an agent."""
+
+    request_id: str
+    agent: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScaleReply:
+    """The answer to one ScaleRequest."""
+
+    request_id: str
+    plan: Plan
+    """What is done."""
+    refused: Unscalable | None = None
+    """Why nothing is done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scaled:
+    """To the launcher: an operator has changed the number of an agent's members."""
+
+    before: ClusterSpec
+    after: ClusterSpec
+    plan: Plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,6 +76,13 @@ class RootNotes:
             for after, reason in told
         )
 
+    def scaled(self, agent: str, plan: Plan) -> None:
+        """Write down that an operator has changed the number of an agent's members."""
+        self._ring.write(
+            self._event(EventKind.CONFIGURATION, agent, before=None, after="scaled by hand", reason=str(action))
+            for action in plan.actions
+        )
+
     def _event(self, kind: EventKind, subject: str, *, before: str | None, after: str, reason: str) -> Event:
         return Event(at=self._ring.now, kind=kind, subject=subject, before=before, after=after, reason=reason)
 

@@ -134,6 +134,8 @@ class TreeView:
     balancer_address: str | None
     registry: RegistryView | None = None
     """None while it is being started."""
+    reloads: int = 0
+    """How often the root has been told a configuration since it was started."""
 
 
 def of_member(member: Member, *, host: str, epoch_of_zero: float) -> MemberView:

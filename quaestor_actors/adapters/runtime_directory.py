@@ -32,6 +32,10 @@ class SystemRecord:
     admin_port: int
     root_address: str
     """`127.0.0.1:PORT` of the root actor."""
+    configuration: str | None = None
+    """The leading file that the launcher reads; None: it was started from Python, without one."""
+    host: str = ""
+    """Which of several hosts this is."""
 
 
 def base_directory(environ: Mapping[str, str]) -> Path:

@@ -28,7 +28,9 @@ COMMANDS = {
     "stop": ("quaestor_actors.cli.control", "stop", "Stop members; they stay stopped."),
     "restart": ("quaestor_actors.cli.control", "restart", "Stop members in order, and start them again."),
     "drain": ("quaestor_actors.cli.control", "drain", "Take members out of discovery; they stay up."),
+    "scale": ("quaestor_actors.cli.scale", "scale", "Change the number of members of a running agent."),
     "plan": ("quaestor_actors.cli.plan", "plan", "Show what the configuration would change in the running cluster."),
+    "apply": ("quaestor_actors.cli.apply", "apply", "Read the configuration again, and wait until it is in force."),
     "check": ("quaestor_actors.cli.check", "check", "Check the configuration and start nothing."),
     "install-service": (
         "quaestor_actors.cli.install_service",

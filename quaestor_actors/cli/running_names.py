@@ -36,6 +36,17 @@ def selector_names(context: click.Context, _parameter: click.Parameter, incomple
     return [name for name in (*agents, *members) if name.startswith(incomplete)]
 
 
+def agent_names(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Return the agents of the running cluster."""
+    from quaestor_actors.cli.inspect import fetch_tree
+
+    try:
+        tree = fetch_tree(context.params.get("name")).tree
+    except QuaestorError:
+        return []
+    return [agent.agent for agent in tree.agents if agent.agent.startswith(incomplete)]
+
+
 def service_names(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """Return the services that the balancers of the running cluster are told of."""
     from quaestor_actors.cli.asking import running_cluster

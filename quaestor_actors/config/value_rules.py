@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from quaestor_actors.config.yaml_values import shown
+from quaestor_actors.core.scaling import MOST_MEMBERS
 from quaestor_actors.core.spec import Condition
 
 PLACEHOLDERS: Final = ("{HostName}", "{Port}")
@@ -33,7 +34,7 @@ UNLIMITED: Final = -1
 _MAX_SECONDS = 2_000_000
 _MAX_HOURS = 1_000_000
 _MAX_FRONTENDS = 64
-_MAX_PROCESSES = 10_000
+_MAX_PROCESSES = MOST_MEMBERS
 _MAX_RETRIES = 1_000_000_000
 _MAX_RESTARTS = 100_000
 # Sixty-four pauses on, the product is still a number that a float can hold.

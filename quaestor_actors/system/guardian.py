@@ -22,7 +22,17 @@ from thespian.actors import ActorSystem
 
 from quaestor_actors.actors.base import Crashed, Identity, Ready, Stop, Stopped
 from quaestor_actors.actors.root import RootSupervisor
-from quaestor_actors.actors.root_messages import Changed, Ending, Ping, Pong, Reload, Reloaded, StartRoot
+from quaestor_actors.actors.root_messages import (
+    Changed,
+    Ending,
+    Ping,
+    Pong,
+    Reload,
+    Reloaded,
+    ReloadWanted,
+    Scaled,
+    StartRoot,
+)
 from quaestor_actors.adapters import notify, ports, processes, runtime_directory
 from quaestor_actors.adapters.processes import WatchedProcess
 from quaestor_actors.adapters.runtime_directory import LauncherLock, SystemRecord
@@ -244,8 +254,10 @@ class Guardian:
                     if not self._watch_root(pid):
                         return Outcome.LOST
                     fds = [signals.fd, self._admin.pidfd, self._root.pidfd]
-                    root_address = format_address(self._root_address)
-                    self._publication.publish(SystemRecord(admin_port=port, root_address=root_address))
+                    root, file = format_address(self._root_address), self._source.leading_file
+                    self._publication.publish(
+                        SystemRecord(admin_port=port, root_address=root, configuration=file, host=self._spec.host)
+                    )
                     self._service.take(readiness.Heard())
                 case Stopped():
                     return Outcome.STOPPED
@@ -279,10 +291,22 @@ class Guardian:
             case Reloaded(plan=plan):
                 self._report.reloaded(self._spec, plan)
                 self._service.reloaded(self._spec)
+            case ReloadWanted():
+                self._reload("asked to read the configuration again")
+            case Scaled():
+                self._scaled(message)
             case Pong():
                 self._service.take(readiness.Heard())
             case Crashed(reason=reason):
                 self._report.said(f"the root actor crashed: {reason}")
+
+    def _scaled(self, message: Scaled) -> None:
+        # Where this is not what the root had, a reload is on its way to it and comes after this.
+        if message.before == self._spec:
+            self._spec = message.after
+        self._report.said("scaled by hand")
+        self._report.reloaded(message.after, message.plan)
+        self._service.reloaded(message.after)
 
     # Time
 

@@ -78,6 +78,11 @@ class SourceWatch:
         """The descriptors that are readable when `is_read` is to be asked."""
         return (self._reading.pending.fileno(),) if self._reading else ()
 
+    @property
+    def leading_file(self) -> str | None:
+        """The first of the files, absolute; None: there are none."""
+        return None if self._source is None else str(self._source.files[0].resolve())
+
     def has_changed(self) -> bool:
         """Look at the files if it is time to; return whether they have changed."""
         now = time.monotonic()

@@ -56,6 +56,8 @@ def test__wrong_usage__is_2(verb: str) -> None:
         "stop Worker",
         "restart Worker",
         "drain Worker",
+        "scale Worker 2",
+        "apply",
         "registry list",
         "registry watch",
         "discover W",

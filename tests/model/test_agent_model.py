@@ -263,26 +263,11 @@ class AgentMachine(RuleBasedStateMachine):
 
     @rule(chosen=st.lists(names, unique=True, min_size=1))
     def restart_rolling(self, chosen: list[str]) -> None:
-        world = self.world
-        world.intervene()
-        event = agent.RestartRolling(members=tuple(chosen))
-        if world.shell.group.phase is Phase.STOPPING:
-            world.tell(event)
-        else:
-            world.act(lambda: world.shell.apply(event), lambda expected: expected.stopped.difference_update(chosen))
+        self.world.restart_rolling(chosen)
 
     @rule(name=names, drained=st.booleans())
     def drain_by_hand(self, name: str, drained: bool) -> None:  # noqa: FBT001 - by name
-        world = self.world
-        is_known = name in world.shell.group.members and not world.shell.ended
-        to_drain, to_undrain = member.DrainRequested(reason="by hand"), member.UndrainRequested(reason="by hand")
-        event = MemberFact(member_id=name, fact=to_drain if drained else to_undrain)
-
-        def learnt(expected: Expected) -> None:
-            expected.drained.discard(name)
-            expected.drained.update({name} if drained and is_known else ())
-
-        world.act(lambda: world.shell.apply(event), learnt)
+        self.world.drain(name, drained=drained)
 
     @rule(name=names, force=st.booleans())
     def stop_by_hand(self, name: str, force: bool) -> None:  # noqa: FBT001 - by name

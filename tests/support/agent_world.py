@@ -12,7 +12,7 @@ from support.agent_shell import AgentShell, DiedError, Notes, Plan, Told
 from support.small_host import Fate, Host, Leftover, Process
 
 from quaestor_actors.core import group, member, registry
-from quaestor_actors.core.agent import ClockAdvanced, Event, MemberFact, StartAll
+from quaestor_actors.core.agent import ClockAdvanced, Event, MemberFact, Phase, RestartRolling, StartAll
 from quaestor_actors.core.member import Health
 from quaestor_actors.core.registry import Registry
 
@@ -268,6 +268,28 @@ class AgentWorld:
         self.shell.prober.idle.discard((name, incarnation))
         idle = member.BecameIdle(incarnation=incarnation, detail="no request")
         self.tell(MemberFact(member_id=name, fact=idle))
+
+    # A person
+
+    def restart_rolling(self, names: list[str]) -> None:
+        self.intervene()
+        heeds = self.shell.group.phase is not Phase.STOPPING
+
+        def learnt(expected: Expected) -> None:
+            expected.stopped.difference_update(names if heeds else ())
+
+        self.act(lambda: self.shell.apply(RestartRolling(members=tuple(names))), learnt)
+
+    def drain(self, name: str, *, drained: bool) -> None:
+        """Drain a member, or put it back."""
+        is_known = name in self.shell.group.members and not self.shell.ended
+        fact = (member.DrainRequested if drained else member.UndrainRequested)(reason="by hand")
+
+        def learnt(expected: Expected) -> None:
+            expected.drained.discard(name)
+            expected.drained.update({name} if drained and is_known else ())
+
+        self.act(lambda: self.shell.apply(MemberFact(member_id=name, fact=fact)), learnt)
 
     # A good world
 

@@ -52,6 +52,10 @@ class Terminal:
         """Give the terminal another size, as a user does with a window."""
         self._resize(columns, lines)
 
+    def type(self, text: str) -> None:
+        """Press these keys."""
+        os.write(self._controller, text.encode())
+
     def press_ctrl_c(self) -> int:
         """Press Ctrl+C and return the exit code."""
         os.write(self._controller, _CTRL_C)

@@ -1,0 +1,75 @@
+"""`quaestor scale`: another number of members for an agent that runs."""
+
+from __future__ import annotations
+
+import click
+
+from quaestor_actors.actors.root_messages import ScaleReply, ScaleRequest
+from quaestor_actors.cli.asking import ask_root, running_cluster
+from quaestor_actors.cli.control import wait_options
+from quaestor_actors.cli.following import Order, follow
+from quaestor_actors.cli.inspect import fetch_tree
+from quaestor_actors.cli.options import cluster_option
+from quaestor_actors.cli.plan_wishes import wishes_of_plan
+from quaestor_actors.cli.render import words
+from quaestor_actors.cli.running_names import agent_names
+from quaestor_actors.cli.wishes import Goal, Outcome
+from quaestor_actors.core.spec import ClusterSpec
+from quaestor_actors.errors import ConflictError
+
+TIMEOUT_S = 60.0
+
+
+@click.command(short_help="Change the number of members of a running agent.")
+@click.argument("agent", shell_complete=agent_names)
+@click.argument("count", type=click.IntRange(min=0), metavar="N")
+@wait_options
+@cluster_option
+def scale(agent: str, count: int, name: str | None, *, no_wait: bool, timeout_s: float | None) -> None:
+    """Change the number of members of a running agent; the configuration file stays as it is.
+
+    It holds until the configuration is read again, or the cluster is started again. Members with the highest numbers
+    go first. It ends when the new ones serve and the others are gone; after 60 s, or --timeout, it waits no longer.
+
+    Example: quaestor scale Worker 6
+    """
+    directory = running_cluster(name)
+    before = fetch_tree(directory.name).tree
+    reply = ask_root(
+        directory, lambda request_id: ScaleRequest(request_id=request_id, agent=agent, count=count), ScaleReply
+    )
+    if reply.refused is not None:
+        if reply.refused.is_unknown:
+            raise ConflictError(f"{reply.refused.reason} in the cluster {directory.name!r}; nothing was done")
+        raise click.UsageError(reply.refused.reason)
+    if not reply.plan.actions:
+        click.echo(f"{agent} has {count} members already", err=True)
+        return
+    click.echo(
+        f"{agent} has {count} members until the configuration is read again (`quaestor apply`, SIGHUP, a changed "
+        "file): that sets the number back, as `quaestor plan` shows",
+        err=True,
+    )
+    if no_wait:
+        for action in reply.plan.actions:
+            click.echo(f"{action.verb} {action.subject}: requested")
+        return
+    # All that is to come is named by the plan.
+    wished = wishes_of_plan(reply.plan, ClusterSpec(name=directory.name), before)
+    limit_s = TIMEOUT_S if timeout_s is None else timeout_s
+    follow(
+        Order(
+            title=f"scale {agent} {count}",
+            cluster=directory.name,
+            wishes=wished,
+            timeout_s=limit_s,
+            aborted_before={each.agent: each.aborted for each in before.agents},
+            reached=tell_of_change,
+        )
+    )
+
+
+def tell_of_change(outcome: Outcome) -> None:
+    """Print what has become of a member that a plan names."""
+    verb = {Goal.GONE: "stop", Goal.RESTARTED: "replace"}.get(outcome.wish.goal, "start")
+    click.echo(f"{verb} {outcome.wish.member}: {'gone' if verb == 'stop' else words(outcome.state)}")
