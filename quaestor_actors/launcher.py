@@ -14,14 +14,18 @@ import os
 import sys
 import time
 from collections.abc import Mapping
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from quaestor_actors.actors.root_messages import Changed
 from quaestor_actors.actors.view import ActorView, AgentView, LocationView, MemberView, RegistryView
 from quaestor_actors.core.plan import Plan
 from quaestor_actors.core.spec import ClusterSpec
-from quaestor_actors.system.guardian import Guardian, Report
+from quaestor_actors.system.guardian import Guardian
+from quaestor_actors.system.report import Report
 from quaestor_actors.system.source import Source
+
+if TYPE_CHECKING:
+    from quaestor_actors.cli.progress import Progress
 
 MEMBER_WIDTH = 12
 STATE_WIDTH = 12
@@ -39,6 +43,9 @@ class Narrator:
         self._expected = _members_of(spec)
         self._all_serving = False
         self._has_served = False
+        self._agents: dict[str, AgentView] = {}
+        self._members: dict[str, MemberView] = {}
+        self._progress: Progress | None = None
 
     def say(self, text: str) -> None:
         """Tell one line about the cluster as a whole."""
@@ -47,11 +54,14 @@ class Narrator:
     def changed(self, change: Changed) -> None:
         """Tell what a change means for people; what they cannot act on is left out."""
         for agent in change.agents:
+            self._agents[agent.agent] = agent
             self._agent(agent)
         for member in change.members:
+            self._members[member.member] = member
             self._member(member)
         for name in change.gone:
             self._told.pop(name, None)
+            self._members.pop(name, None)
         for location in change.locations:
             self._location(location)
         for actor in change.actors:
@@ -67,6 +77,21 @@ class Narrator:
             self._line(spec.name, "the new configuration means the same as the old one")
         for action in plan.actions:
             self._line(spec.name, str(action))
+
+    def waiting(self, left_s: float) -> None:
+        """Tell on a terminal who holds up the cluster's stop; elsewhere each change is a line, and that is enough."""
+        if not self._stream.isatty():
+            return
+        from quaestor_actors.cli.progress import Progress  # noqa: PLC0415 - only who stops in a terminal pays for it
+        from quaestor_actors.cli.wishes import ending, told_of  # noqa: PLC0415 - likewise
+
+        self._progress = self._progress or Progress(self._stream, is_drawn=True)
+        holding = ending(self._members.values(), self._agents, time.time())
+        with contextlib.suppress(OSError):
+            if holding:
+                self._progress.show(told_of(holding), left_s=left_s, next_step=holding[0].next_step)
+            else:
+                self._progress.show("waiting for the actors to end", left_s=left_s)
 
     def _agent(self, agent: AgentView) -> None:
         if agent.waits_for:
@@ -119,6 +144,8 @@ class Narrator:
     def _line(self, who: str, text: str) -> None:
         # Whoever listened may have gone (a closed terminal, a full disk); that is no reason to end.
         with contextlib.suppress(OSError):
+            if self._progress is not None:
+                self._progress.clear()
             print(f"{time.strftime('%H:%M:%S')} {who:{MEMBER_WIDTH}} {text}", file=self._stream, flush=True)
 
 
@@ -147,7 +174,9 @@ def run_cluster(
     guardian = Guardian(
         spec,
         environ=os.environ if environ is None else environ,
-        report=Report(changed=narrator.changed, said=narrator.say, reloaded=narrator.reloaded),
+        report=Report(
+            changed=narrator.changed, said=narrator.say, reloaded=narrator.reloaded, waiting=narrator.waiting
+        ),
         source=source,
     )
     return guardian.run()

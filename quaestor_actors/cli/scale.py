@@ -7,6 +7,7 @@ import click
 from quaestor_actors.actors.root_messages import ScaleReply, ScaleRequest
 from quaestor_actors.cli.asking import ask_root, running_cluster
 from quaestor_actors.cli.control import wait_options
+from quaestor_actors.cli.exit_codes import ExitCode
 from quaestor_actors.cli.following import Order, follow
 from quaestor_actors.cli.inspect import fetch_tree
 from quaestor_actors.cli.options import cluster_option
@@ -41,7 +42,8 @@ def scale(agent: str, count: int, name: str | None, *, no_wait: bool, timeout_s:
     if reply.refused is not None:
         if reply.refused.is_unknown:
             raise ConflictError(f"{reply.refused.reason} in the cluster {directory.name!r}; nothing was done")
-        raise click.UsageError(reply.refused.reason)
+        click.echo(f"quaestor: {reply.refused.reason}; nothing was done", err=True)
+        raise click.exceptions.Exit(ExitCode.USAGE)
     if not reply.plan.actions:
         click.echo(f"{agent} has {count} members already", err=True)
         return

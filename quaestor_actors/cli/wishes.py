@@ -70,6 +70,7 @@ class Holder:
 
 UP = frozenset({"serving", "drained"})
 AT_REST = frozenset({"stopped", "failed"})
+_ENDING = frozenset({"draining", "stopping"})
 
 
 def wishes(tree: TreeView, members: Iterable[str], goal: Goal) -> tuple[Wish, ...]:
@@ -170,6 +171,13 @@ def _holder(member: MemberView, agent: AgentView | None, now: float) -> Holder:
     is_content = member.state in UP and not member.awaits_idle
     next_step = "" if agent is None or is_content else what_next(member, agent, now)
     return Holder(who=member.member, state=member.state, reason=member.reason, next_step=next_step)
+
+
+def ending(members: Iterable[MemberView], agents: Mapping[str, AgentView], now: float) -> list[Holder]:
+    """Return who holds up the stop of a whole cluster; who is left running does not."""
+    going = [member for member in members if member.state in _ENDING]
+    going.sort(key=lambda one: one.deadline or now, reverse=True)
+    return [_holder(member, agents.get(member.member.rpartition("/")[0]), now) for member in going]
 
 
 def told_of(found: Sequence[Holder]) -> str:

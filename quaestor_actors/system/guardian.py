@@ -14,8 +14,7 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from enum import StrEnum
 
 from thespian.actors import ActorSystem
@@ -37,7 +36,6 @@ from quaestor_actors.adapters import notify, ports, processes, runtime_directory
 from quaestor_actors.adapters.processes import WatchedProcess
 from quaestor_actors.adapters.runtime_directory import LauncherLock, SystemRecord
 from quaestor_actors.core import readiness
-from quaestor_actors.core.plan import Plan
 from quaestor_actors.core.restart import Backoff
 from quaestor_actors.core.spec import ClusterSpec
 from quaestor_actors.errors import ConflictError, NotRunningError, OperationError
@@ -48,6 +46,7 @@ from quaestor_actors.system.connection import Connection, ReadyFds, format_addre
 from quaestor_actors.system.cookie import COOKIE_VARIABLE, load_or_create_cookie
 from quaestor_actors.system.parentage import adopt_orphans
 from quaestor_actors.system.publication import Publication
+from quaestor_actors.system.report import Report
 from quaestor_actors.system.service_manager import ServiceManager
 from quaestor_actors.system.signals import SignalPipe, reap_orphans
 from quaestor_actors.system.source import Source, SourceWatch
@@ -71,15 +70,6 @@ class Outcome(StrEnum):
 
     STOPPED = "stopped"
     LOST = "lost"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """Where the guardian tells what happens, for people."""
-
-    changed: Callable[[Changed], None]
-    said: Callable[[str], None]
-    reloaded: Callable[[ClusterSpec, Plan], None]
 
 
 class Guardian:
@@ -320,6 +310,8 @@ class Guardian:
         self._publication.retry()
         self._service.take(readiness.Woken())
         self._take_over_read(connection)
+        if self._stop_at is not None:
+            self._report.waiting(self._stop_at - time.monotonic())
         if self._source.has_changed():
             self._reload("the configuration changed")
 

@@ -1,12 +1,16 @@
-"""What the launcher tells of the registry."""
+"""What the launcher tells of the registry, and of who holds up its stop."""
 
 from __future__ import annotations
 
 import io
+import time
 from dataclasses import replace
 
+import pytest
+from support.listings import member
+
 from quaestor_actors.actors.root_messages import Changed
-from quaestor_actors.actors.view import RegistryView
+from quaestor_actors.actors.view import AgentView, MemberView, RegistryView
 from quaestor_actors.core.spec import ClusterSpec
 from quaestor_actors.launcher import Narrator
 
@@ -51,3 +55,39 @@ def test__registry__connecting_is_news_when_something_is_in_the_way() -> None:
 
 def test__registry__in_memory_is_no_news() -> None:
     assert told(replace(FOLLOWING, store="memory")) == []
+
+
+class TerminalText(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+AGENT = AgentView(agent="Worker", phase="stopping", reason="", waits_for=())
+
+
+def stopping(stream: io.StringIO, *members: MemberView) -> str:
+    narrator = Narrator(ClusterSpec(name="demo"), stream)
+    narrator.changed(Changed(members=members, agents=(AGENT,)))
+    before = len(stream.getvalue())
+    narrator.waiting(40.2)
+    narrator.say("stopped")
+    return stream.getvalue()[before:]
+
+
+def test__stop__on_a_terminal__says_who_holds_it_up_and_for_how_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    soon, late = (member(number, "stopping", deadline=time.time() + 100 * number) for number in (1, 2))
+    told = stopping(TerminalText(), soon, late, member(3, "stopped"), member(4))
+    line, rest = told.removeprefix("\r\x1b[K").split("\r\x1b[K")
+    assert line.startswith("40 s left: waiting for Worker/2 and 1 more: stopping: cluster start; killed in 3m")
+    assert rest.endswith("demo         stopped\n")
+
+
+def test__stop__nobody_of_the_members_is_left__the_actors_are() -> None:
+    assert "40 s left: waiting for the actors to end" in stopping(TerminalText(), member(1, "stopped"))
+
+
+def test__stop__off_a_terminal__each_change_is_a_line_and_nothing_else() -> None:
+    assert "waiting" not in stopping(io.StringIO(), member(1, "stopping"))

@@ -15,13 +15,16 @@ from support.waiting import wait_until
 from quaestor_actors.core.spec import ClusterSpec
 from quaestor_actors.errors import OperationError
 from quaestor_actors.system import base
-from quaestor_actors.system.guardian import Guardian, Report
+from quaestor_actors.system.guardian import Guardian
+from quaestor_actors.system.report import Report
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
 
 def test__actor_system_does_not_answer_in_time__is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    report = Report(changed=lambda _: None, said=lambda _: None, reloaded=lambda _spec, _plan: None)
+    report = Report(
+        changed=lambda _: None, said=lambda _: None, reloaded=lambda _spec, _plan: None, waiting=lambda _: None
+    )
     environ = {"QUAESTOR_RUNTIME_DIR": str(tmp_path / "run"), "XDG_STATE_HOME": str(tmp_path / "state")}
     guardian = Guardian(ClusterSpec(name="late"), environ=environ, report=report)
     started: list[psutil.Process] = []
