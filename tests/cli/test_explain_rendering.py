@@ -84,3 +84,10 @@ def test__member_of_an_agent_that_waits() -> None:
     waiting = replace(EXPLAINED.agent, waits_for=("Store (serving)",))
     told = what_next(member(2, "pending"), waiting, NOW)
     assert told == "starts when its agent need not wait any more for Store (serving)"
+
+
+def test__agent_with_a_rolling_restart__says_who_is_still_to_go_and_what_became_of_the_last() -> None:
+    agent = replace(AGENT.agent, to_replace=("Worker/2",), aborted="Worker/1 did not serve")
+    text = rendered(explain_listing(replace(AGENT, agent=agent)), Form.TABLE)
+    assert "  to replace  Worker/2\n" in text
+    assert "  aborted     the last rolling restart: Worker/1 did not serve\n" in text

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from support.listings import NOW, SHOWN, TROUBLED
 
-from quaestor_actors.actors.view import RegistryView, TreeView
+from quaestor_actors.actors.view import AgentView, RegistryView, TreeView
 from quaestor_actors.cli.forms import Form, rendered
-from quaestor_actors.cli.render import Shown, age, status_listing
+from quaestor_actors.cli.render import Shown, age, agent_lines, status_listing
 from quaestor_actors.cli.render_tree import tree_listing
 
 
@@ -166,3 +166,8 @@ def test__json__has_a_version_and_stable_fields() -> None:
         "awaits_idle": False,
     }
     assert set(document["actors"][0]) == {"name", "parent", "state", "reason", "pid", "restarts", "since", "for_s"}
+
+
+def test__agent_with_members_that_are_still_to_be_replaced__is_a_line() -> None:
+    agent = AgentView(agent="Worker", phase="running", reason="", waits_for=(), to_replace=("Worker/2", "Worker/3"))
+    assert agent_lines([agent]) == ["agent Worker: still to be replaced: Worker/2, Worker/3"]

@@ -95,3 +95,20 @@ def test__apply__asks_on_a_terminal_and_takes_no_for_an_answer(cluster: Cluster)
         assert asked.end() == 0
         assert "stop Job/3: gone" in asked.written
     assert len(jobs(cluster)) == 2
+
+
+def test__apply__launcher_was_killed__says_so(cluster: Cluster) -> None:
+    cluster.write(JOBS.format(seconds=100000))
+    cluster.launch()
+    assert cluster.launcher is not None
+    cluster.launcher.kill()
+    cluster.launcher.wait()
+    refused = cluster.run("apply", "--yes")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "was killed, and reads nothing; start it again with: quaestor cluster" in refused.stderr
+
+
+def test__apply__balancer_that_runs_alone(cluster: Cluster) -> None:
+    cluster.launch("load-balancer", wait_for="running")
+    wait_until(lambda: cluster.run("apply", "--yes", timeout_s=60).returncode == 0, 30.0, "an answer")
+    assert "nothing would change" in cluster.run("apply").stderr

@@ -128,6 +128,7 @@ def test__drained__next_start_of_the_cluster__serves() -> None:
 def test__drained__changed_configuration__is_replaced_at_once_and_nobody_waits_for_it() -> None:
     story = drained(members=3).tell(Reconfigured(wanted=wanted("f2", 3)))
     assert [state is MemberState.STOPPING for state in story.states] == [True, True, False]
+    assert story.exited(1).serving(1).states[0] is OUT
 
 
 def test__drained__is_not_missed_when_another_one_is_replaced() -> None:

@@ -82,15 +82,15 @@ FAULTS_OF_SUPERVISION = (
     Fault(
         name="one more than maxUnavailable away",
         file="core/rolling.py",
-        old="        if slots > 0 and reason is not None:",
-        new="        if slots >= 0 and reason is not None:",
+        old="name in replaced or slots <= 0:",
+        new="name in replaced or slots < 0:",
         tests=_ROLLING,
     ),
     Fault(
         name="recycled while busy",
         file="core/rolling.py",
-        old="if member.due is not None and member.member_id in idle:",
-        new="if member.due is not None:",
+        old="if why is None and member.due is not None and name in idle:",
+        new="if why is None and member.due is not None:",
         tests=_ROLLING,
     ),
     Fault(
@@ -218,6 +218,27 @@ FAULTS_OF_SUPERVISION = (
         old="self._tell(others, StopRequested(reason=f",
         new="self._tell(others[:0], StopRequested(reason=f",
         tests=_MEMBERS,
+    ),
+    Fault(
+        name="drained members come back into the answers",
+        file="core/checking.py",
+        old="    if serving.drained is not None:",
+        new="    if serving.drained == rules:",
+        tests=("tests/core/test_drained.py", *_MEMBERS),
+    ),
+    Fault(
+        name="a rolling restart goes on after a replacement that does not serve",
+        file="core/rollout.py",
+        old="        elif member.state not in HAS_SERVED:",
+        new="        elif member.state is MemberState.FAILED:",
+        tests=("tests/core/test_rollout.py",),
+    ),
+    Fault(
+        name="more members than ports",
+        file="core/scaling.py",
+        old="    if agent.ports and count > len(agent.ports):",
+        new="    if agent.ports and count > 1 + len(agent.ports):",
+        tests=("tests/core/test_scaling.py",),
     ),
     Fault(
         name="too many replaced at once",
