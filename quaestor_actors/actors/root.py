@@ -357,6 +357,7 @@ class RootSupervisor(TreeActor):
             recent_restarts=self._recent_restarts.get(agent_name(name), ()),
             to_replace=agent.report.to_replace,
             aborted=agent.report.aborted,
+            rolling_restarts=agent.report.rolling_restarts,
         )
 
     def _actor_views(self) -> list[ActorView]:

@@ -79,6 +79,8 @@ class AgentView:
     """Members that are still to be replaced, by a rolling restart or because their configuration changed."""
     aborted: str = ""
     """Why the last rolling restart did not come to its end."""
+    rolling_restarts: int = 0
+    """How many there have been."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

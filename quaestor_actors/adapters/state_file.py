@@ -137,6 +137,7 @@ def _phase(group: Group) -> dict[str, Any]:
             "left": list(group.rollout.left),
             "under_way": dict(group.rollout.under_way),
             "aborted": group.rollout.aborted,
+            "number": group.rollout.number,
         },
     }
 
@@ -177,6 +178,7 @@ def _rollout(document: Mapping[str, Any]) -> Rollout:
         left=tuple(str(name) for name in document["left"]),
         under_way=_numbers(document["under_way"]),
         aborted=str(document["aborted"]),
+        number=int(document["number"]),
     )
 
 

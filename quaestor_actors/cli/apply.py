@@ -66,7 +66,6 @@ def apply(name: str | None, *, yes: bool, no_wait: bool, timeout_s: float | None
             cluster=directory.name,
             wishes=wished,
             timeout_s=TIMEOUT_S if timeout_s is None else timeout_s,
-            aborted_before={each.agent: each.aborted for each in before.agents},
             reached=tell_of_change,
         )
     )

@@ -70,14 +70,15 @@ def _command(
     def reached(outcome: Outcome) -> None:
         click.echo(f"{verb} {outcome.wish.member}: {words(outcome.state)}")
 
+    rolling_before = {agent.agent: agent.rolling_restarts for agent in before.agents}
     follow(
         Order(
             title=f"{verb} {' '.join(selectors)}",
             cluster=directory.name,
             wishes=wishes(before, reply.members, GOALS[command]),
             timeout_s=timeout_s,
-            aborted_before={agent.agent: agent.aborted for agent in before.agents},
             reached=reached,
+            rolling_before=rolling_before if command is Command.RESTART_ROLLING else None,
         )
     )
 

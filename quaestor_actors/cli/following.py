@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import click
@@ -31,9 +31,10 @@ class Order:
     wishes: tuple[Wish, ...]
     timeout_s: float | None
     """None: as long as it takes."""
-    aborted_before: dict[str, str]
     reached: Callable[[Outcome], None]
     """Called once for each wish that has come true."""
+    rolling_before: Mapping[str, int] | None = None
+    """For a rolling restart: how many each agent had had before."""
 
 
 def progress_on_stderr() -> Progress:
@@ -68,7 +69,7 @@ def _follow(order: Order, progress: Progress) -> None:
     done: set[str] = set()
     while True:
         tree = _tree(order.cluster, progress)
-        found = [] if tree is None else outcomes(tree, order.wishes, order.aborted_before)
+        found = [] if tree is None else outcomes(tree, order.wishes, order.rolling_before)
         for each in found:
             if each.standing is Standing.TRUE and each.wish.member not in done:
                 done.add(each.wish.member)

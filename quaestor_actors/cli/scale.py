@@ -65,7 +65,6 @@ def scale(agent: str, count: int, name: str | None, *, no_wait: bool, timeout_s:
             cluster=directory.name,
             wishes=wished,
             timeout_s=limit_s,
-            aborted_before={each.agent: each.aborted for each in before.agents},
             reached=tell_of_change,
         )
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import assert_never
 
@@ -85,13 +85,14 @@ def _wish(name: str, goal: Goal, member: MemberView | None) -> Wish:
     return Wish(member=name, goal=goal, state=member.state, incarnation=member.incarnation)
 
 
-def outcomes(tree: TreeView, wished: Iterable[Wish], aborted_before: Mapping[str, str]) -> list[Outcome]:
+def outcomes(tree: TreeView, wished: Iterable[Wish], rolling_before: Mapping[str, int] | None = None) -> list[Outcome]:
     """Return how it is with each wish.
 
     Args:
         tree: what there is now.
         wished: what was wished.
-        aborted_before: of each agent, what it said before of a rolling restart that was aborted.
+        rolling_before: for wishes of a rolling restart: how many each agent had had before; None: they are of another
+            kind.
     """
     known = {member.member: member for member in tree.members}
     agents = {agent.agent: agent for agent in tree.agents}
@@ -99,9 +100,10 @@ def outcomes(tree: TreeView, wished: Iterable[Wish], aborted_before: Mapping[str
     for wish in wished:
         agent = agents.get(wish.member.rpartition("/")[0])
         outcome = _outcome(wish, known.get(wish.member), agent)
-        has_aborted = agent is not None and agent.aborted and agent.aborted != aborted_before.get(agent.agent, "")
-        if agent is not None and wish.goal is Goal.RESTARTED and has_aborted and outcome.standing is Standing.OPEN:
-            outcome = Outcome(wish=wish, standing=Standing.FAILED, state=outcome.state, reason=agent.aborted)
+        if rolling_before is not None and agent is not None and outcome.standing is Standing.OPEN:
+            has_aborted = agent.aborted and agent.rolling_restarts > rolling_before.get(agent.agent, 0)
+            if has_aborted:
+                outcome = replace(outcome, standing=Standing.FAILED, reason=agent.aborted)
         found.append(outcome)
     return found
 

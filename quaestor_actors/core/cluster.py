@@ -29,6 +29,8 @@ class AgentReport:
     """Members that are still to be replaced, by a rolling restart or because their configuration changed."""
     aborted: str = ""
     """Why the last rolling restart did not come to its end."""
+    rolling_restarts: int = 0
+    """How many there have been."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +142,7 @@ def report_of(group: Group) -> AgentReport:
 def _replacing(group: Group) -> dict[str, Any]:
     to_replace = {*group.rollout.left, *group.rollout.under_way, *outdated(group.members, group.wanted)}
     names = tuple(name for name in group.members if name in to_replace)
-    return {"to_replace": names, "aborted": group.rollout.aborted}
+    return {"to_replace": names, "aborted": group.rollout.aborted, "rolling_restarts": group.rollout.number}
 
 
 def decide(cluster: Cluster, event: Event, now: float) -> Step:

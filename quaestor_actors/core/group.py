@@ -156,7 +156,7 @@ class _Work:
                     self._restart([event.member_id], event.reason)
             case RestartRolling():
                 names = tuple(name for name in event.members if self._may_start(name))
-                self._group = replace(self._group, rollout=Rollout(left=names))
+                self._group = replace(self._group, rollout=Rollout(left=names, number=self._group.rollout.number + 1))
             case ClockAdvanced():
                 due = [
                     m.member_id for m in self._members.values() if m.deadline is not None and m.deadline <= self._now

@@ -25,6 +25,8 @@ class Rollout:
     """Members that are being restarted, and the incarnation that each had."""
     aborted: str = ""
     """Why it did not come to its end."""
+    number: int = 0
+    """Counts the rolling restarts of the agent; 0: there was none."""
 
     @property
     def is_active(self) -> bool:
@@ -61,4 +63,4 @@ def advanced(rollout: Rollout, members: Mapping[str, Member]) -> Rollout:
 def aborted(rollout: Rollout, reason: str) -> Rollout:
     """Return a rollout that does not go on."""
     spared = f"{', '.join(rollout.left)} not restarted" if rollout.left else "it was the last one"
-    return Rollout(aborted=f"{reason}; {spared}")
+    return Rollout(aborted=f"{reason}; {spared}", number=rollout.number)

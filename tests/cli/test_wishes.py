@@ -21,7 +21,7 @@ def tree(*members: MemberView, agent: AgentView = AGENT) -> TreeView:
 def standing(goal: Goal, before: MemberView | None, now: MemberView | None, agent: AgentView = AGENT) -> Standing:
     name = (before or now or member(1)).member
     wished = wishes(tree(*([before] if before else [])), [name], goal)
-    return outcomes(tree(*([now] if now else []), agent=agent), wished, {})[0].standing
+    return outcomes(tree(*([now] if now else []), agent=agent), wished)[0].standing
 
 
 UP = member(1)
@@ -76,16 +76,18 @@ def test__replaced__not_while_the_agent_says_that_it_is_still_to_be() -> None:
 
 def test__rolling_restart_that_is_aborted__fails_for_those_who_were_still_to_go() -> None:
     wished = wishes(tree(member(1), member(2)), ["Worker/1", "Worker/2"], Goal.RESTARTED)
-    aborted = tree(member(1, incarnation=2), member(2), agent=replace(AGENT, aborted="Worker/1 did not serve"))
-    assert [each.standing for each in outcomes(aborted, wished, {})] == [TRUE, FAILED]
-    # What was said before it began is about another one.
-    assert [e.standing for e in outcomes(aborted, wished, {"Worker": "Worker/1 did not serve"})] == [TRUE, OPEN]
+    agent = replace(AGENT, aborted="Worker/1 did not serve", rolling_restarts=3)
+    aborted = tree(member(1, incarnation=2), member(2), agent=agent)
+    assert [each.standing for each in outcomes(aborted, wished, {"Worker": 2})] == [TRUE, FAILED]
+    # One from before, or from somebody else, says nothing about what was wished.
+    assert [each.standing for each in outcomes(aborted, wished, {"Worker": 3})] == [TRUE, OPEN]
+    assert [each.standing for each in outcomes(aborted, wished)] == [TRUE, OPEN]
 
 
 def found(*members: MemberView) -> tuple[TreeView, list[Outcome]]:
     wished = wishes(tree(member(1), member(2), member(3)), ["Worker/1", "Worker/2", "Worker/3"], Goal.RESTARTED)
     now = tree(*members)
-    return now, outcomes(now, wished, {})
+    return now, outcomes(now, wished)
 
 
 def test__holders__those_who_are_away_before_those_whose_turn_comes() -> None:

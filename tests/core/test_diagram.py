@@ -21,6 +21,7 @@ from quaestor_actors.core.agent import (
     Reconfigured,
     ReplaceAll,
     RestartMember,
+    RestartRolling,
     StartAll,
     StopAll,
 )
@@ -167,6 +168,7 @@ def events(state: Group) -> list[Event]:
         ReplaceAll(reason="r"),
         *(Reconfigured(wanted=wanted) for wanted in ({W1: "f1"}, {W1: "f2"}, {W1: "f1", W2: "f1"}, {})),
         RestartMember(member_id=W1, reason="r"),
+        RestartRolling(members=(W1, W2)),
         ClockAdvanced(),
     ]
     for name, member in state.members.items():

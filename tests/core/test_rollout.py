@@ -44,13 +44,13 @@ def test__members__go_one_by_one_when_the_replacement_serves() -> None:
         story.serving(number)
     assert story.states == [SERVING] * 3
     assert [member.incarnation for member in story.group.members.values()] == [2, 2, 2]
-    assert story.group.rollout == Rollout()
+    assert story.group.rollout == Rollout(number=1)
 
 
 def test__only_those_that_were_named__go() -> None:
     story = rolling(Story(members=3), 2)
     assert story.states == [SERVING, STOPPING, SERVING]
-    assert story.exited(2).serving(2).group.rollout == Rollout()
+    assert story.exited(2).serving(2).group.rollout == Rollout(number=1)
 
 
 def test__max_unavailable_two__two_by_two() -> None:
