@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from functools import partial
@@ -23,8 +24,8 @@ from quaestor_actors.cli.scale import tell_of_change
 from quaestor_actors.errors import ConflictError, NotRunningError, OperationError
 
 TIMEOUT_S = 300.0
-TAKEN_S = 15.0
-"""In which a launcher has read its files, on a machine that is very busy."""
+TAKEN_S = 35.0
+"""In which a launcher has read its files, or given that up, and told the root."""
 
 
 @click.command(short_help="Read the configuration again, and wait until everything is as it says.")
@@ -97,7 +98,10 @@ def _confirm() -> None:
 
 def _wait_until_taken(cluster: str, reloads: int) -> None:
     deadline = time.monotonic() + TAKEN_S
-    while fetch_tree(cluster).tree.reloads == reloads:
-        if time.monotonic() >= deadline:
-            raise OperationError(f"the launcher of {cluster!r} has not taken it: its own output says why")
+    while time.monotonic() < deadline:
+        # The root may be replaced meanwhile; the next one answers.
+        with contextlib.suppress(NotRunningError):
+            if fetch_tree(cluster).tree.reloads != reloads:
+                return
         time.sleep(POLL_S)
+    raise OperationError(f"the launcher of {cluster!r} has not taken it: its own output says why")
