@@ -245,9 +245,8 @@ class Guardian:
                         return Outcome.LOST
                     fds = [signals.fd, self._admin.pidfd, self._root.pidfd]
                     root, file = format_address(self._root_address), self._source.leading_file
-                    self._publication.publish(
-                        SystemRecord(admin_port=port, root_address=root, configuration=file, host=self._spec.host)
-                    )
+                    record = SystemRecord(admin_port=port, root_address=root, configuration=file, host=self._spec.host)
+                    self._publication.publish(record)
                     self._service.take(readiness.Heard())
                 case Stopped():
                     return Outcome.STOPPED
@@ -290,10 +289,8 @@ class Guardian:
             case Crashed(reason=reason):
                 self._report.said(f"the root actor crashed: {reason}")
 
-    def _scaled(self, message: Scaled) -> None:
-        # Where this is not what the root had, a reload is on its way to it and comes after this.
-        if message.before == self._spec:
-            self._spec = message.after
+    def _scaled(self, message: Scaled) -> None:  # a reload that is on its way to the root comes after this, and counts
+        self._spec = message.after if message.before == self._spec else self._spec
         self._report.said("scaled by hand")
         self._report.reloaded(message.after, message.plan)
         self._service.reloaded(message.after)
