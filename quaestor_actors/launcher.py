@@ -56,6 +56,8 @@ class Narrator:
             self._location(location)
         for actor in change.actors:
             self._actor(actor)
+        for text in change.said:
+            self.say(text)
         if change.registry is not None:
             self._registry(change.registry)
         self._whole()

@@ -24,6 +24,7 @@ from quaestor_actors.actors.base import Crashed, Identity, Ready, Stop, Stopped
 from quaestor_actors.actors.root import RootSupervisor
 from quaestor_actors.actors.root_messages import Changed, Ending, Ping, Pong, Reload, Reloaded, StartRoot
 from quaestor_actors.adapters import notify, ports, processes, runtime_directory
+from quaestor_actors.adapters.metrics_server import taken
 from quaestor_actors.adapters.processes import WatchedProcess
 from quaestor_actors.adapters.runtime_directory import LauncherLock, SystemRecord
 from quaestor_actors.core import readiness
@@ -139,6 +140,9 @@ class Guardian:
                 f"the balancer's port {balancer.port} is taken by {ports.holder_of(balancer.port)}: end that "
                 "process, or set another port in quaestor.loadbalancer.config.yml"
             )
+        metrics = self._spec.metrics
+        if metrics is not None and not comes_free(metrics.host, metrics.port, patience_s):
+            raise ConflictError(taken(metrics.host, metrics.port))
 
     def _end_leftover(self) -> bool:
         """End the actor system that a killed launcher left behind; its members live on and are adopted."""
