@@ -2,27 +2,55 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import click
 
+from quaestor_actors.cli.exit_codes import exit_code
 from quaestor_actors.cli.options import config_option, host_option
 from quaestor_actors.cli.reading import Reader, Reading, read_cluster, read_load_balancer
+from quaestor_actors.console import LOG_FORMAT_VARIABLE, LOGGER, Console, LogFormat, News, console_of, take_over_stderr
 from quaestor_actors.core.spec import ClusterSpec
+from quaestor_actors.errors import QuaestorError
+
+log_format_option = click.option(
+    "--log-format",
+    "log_format",
+    type=click.Choice([each.value for each in LogFormat]),
+    default=LogFormat.CONSOLE.value,
+    show_default=True,
+    envvar=LOG_FORMAT_VARIABLE,
+    show_envvar=True,
+    help="What happens is told as lines for people, or as one JSON object a line.",
+)
 
 
-def _run(read: Callable[[Path | None], Reading], directory: Path | None) -> int:
+def _launch(read: Callable[[Path | None], Reading], directory: Path | None, log_format: LogFormat) -> int:
+    console = console_of(log_format, sys.stderr)
+    if log_format is LogFormat.CONSOLE:
+        return _run(read, directory, console)
+    take_over_stderr(sys.stderr)
+    try:
+        return _run(read, directory, console)
+    except QuaestorError as error:
+        console(News(text=str(error), level=logging.ERROR))
+        return exit_code(error)
+
+
+def _run(read: Callable[[Path | None], Reading], directory: Path | None, console: Console) -> int:
     reader = Reader(read, directory)
     # Takes about as long as the reading, on another core.
     from quaestor_actors.launcher import run_cluster
     from quaestor_actors.system.source import Source
 
     reading = reader.result()
-    _tell(reading.remarks)
-    click.echo(f"quaestor: running {reading.spec.name} from {reading.files[0]}", err=True)
+    _tell(reading.remarks, console)
+    console(News(text=f"{LOGGER}: running {reading.spec.name} from {reading.files[0]}"))
     # The files are looked for once: what a running cluster comes from does not change with the current directory.
     place = reading.files[0].parent.resolve()
 
@@ -32,33 +60,35 @@ def _run(read: Callable[[Path | None], Reading], directory: Path | None) -> int:
         return read(directory)
 
     def begin_reading() -> _ReadingAgain:
-        return _ReadingAgain(Reader(read_again, place))
+        return _ReadingAgain(Reader(read_again, place), console)
 
-    return run_cluster(reading.spec, source=Source(files=reading.files, begin_reading=begin_reading))
+    return run_cluster(reading.spec, console=console, source=Source(files=reading.files, begin_reading=begin_reading))
 
 
 class _ReadingAgain:
     """What a running cluster wants of a reader: the specification; the remarks are for people."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, console: Console) -> None:
         self._reader = reader
+        self._console = console
         self.fileno, self.cancel = reader.fileno, reader.cancel
 
     def result(self) -> ClusterSpec:
         reading = self._reader.result()
-        _tell(reading.remarks)
+        _tell(reading.remarks, self._console)
         return reading.spec
 
 
-def _tell(remarks: tuple[str, ...]) -> None:
+def _tell(remarks: tuple[str, ...], console: Console) -> None:
     for remark in remarks:
-        click.echo(remark, err=True)
+        console(News(text=remark, level=logging.WARNING))
 
 
 @click.command(short_help="Run a cluster in the foreground until Ctrl+C.")
 @config_option
 @host_option
-def cluster(config_directory: Path | None, host: str | None) -> int:
+@log_format_option
+def cluster(config_directory: Path | None, host: str | None, log_format: str) -> int:
     """Run a cluster in the foreground until Ctrl+C or SIGTERM.
 
     Starts every agent of quaestor.cluster.config.yml, keeps its members serving, and balances them if there is a
@@ -69,16 +99,17 @@ def cluster(config_directory: Path | None, host: str | None) -> int:
     """
     # Secrets are taken out of the environment of this process, and later readings ask whether they were there.
     environ = dict(os.environ)
-    return _run(partial(read_cluster, host=host, environ=environ), config_directory)
+    return _launch(partial(read_cluster, host=host, environ=environ), config_directory, LogFormat(log_format))
 
 
 @click.command("load-balancer", short_help="Run only the balancer, for services that somebody else runs.")
 @config_option
-def load_balancer(config_directory: Path | None) -> int:
+@log_format_option
+def load_balancer(config_directory: Path | None, log_format: str) -> int:
     """Run only the balancer, in the foreground until Ctrl+C or SIGTERM.
 
     Balances the Worker agents that quaestor.loadbalancer.config.yml names; it starts and stops none of them.
 
     Example: quaestor load-balancer -c conf
     """
-    return _run(read_load_balancer, config_directory)
+    return _launch(read_load_balancer, config_directory, LogFormat(log_format))

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from quaestor_actors.actors.root_messages import Changed
 from quaestor_actors.actors.view import RegistryView
+from quaestor_actors.console import lines_for_people
 from quaestor_actors.core.spec import ClusterSpec
 from quaestor_actors.launcher import Narrator
 
@@ -18,7 +19,7 @@ FOLLOWING = RegistryView(
 def told(*views: RegistryView) -> list[str]:
     """Return the lines, without the times."""
     stream = io.StringIO()
-    narrator = Narrator(ClusterSpec(name="demo"), stream)
+    narrator = Narrator(ClusterSpec(name="demo"), lines_for_people(stream))
     for view in views:
         narrator.changed(Changed(registry=view))
     return [line.partition(" ")[2] for line in stream.getvalue().splitlines()]
