@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from quaestor_actors.actors.root_messages import Changed
 from quaestor_actors.actors.view import ActorView, AgentView, LocationView, MemberView, RegistryView
@@ -165,11 +165,13 @@ def run_cluster(
     environ: Mapping[str, str] | None = None,
     console: Console | None = None,
     source: Source | None = None,
+    ready: Callable[[str], None] | None = None,
 ) -> int:
     """Run a cluster in the foreground until SIGTERM or SIGINT; return the exit code.
 
     Members inherit `environ` (default: this process's). What happens is told on `console` (default: lines on stderr).
-    With a `source` a changed file, or SIGHUP, leads to a new specification.
+    With a `source` a changed file, or SIGHUP, leads to a new specification. `ready` is told once,
+    when every member that is to serve does, or the longest start-up deadline is over, how it is.
 
     Raises:
         ConflictError: this cluster runs already.
@@ -179,7 +181,7 @@ def run_cluster(
     guardian = Guardian(
         spec,
         environ=os.environ if environ is None else environ,
-        report=Report(changed=narrator.changed, said=narrator.say, reloaded=narrator.reloaded),
+        report=Report(changed=narrator.changed, said=narrator.say, reloaded=narrator.reloaded, ready=ready),
         source=source,
     )
     return guardian.run()

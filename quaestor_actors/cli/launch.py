@@ -30,19 +30,28 @@ log_format_option = click.option(
 )
 
 
-def _launch(read: Callable[[Path | None], Reading], directory: Path | None, log_format: LogFormat) -> int:
+detach_option = click.option(
+    "--detach",
+    is_flag=True,
+    help="Run in the background; return when it serves, or has failed.",
+)
+
+
+def _launch(
+    read: Callable[[Path | None], Reading], directory: Path | None, log_format: LogFormat, *, detach: bool
+) -> int:
     console = console_of(log_format, sys.stderr)
     if log_format is LogFormat.CONSOLE:
-        return _run(read, directory, console)
+        return _run(read, directory, console, detach=detach)
     take_over_stderr(sys.stderr)
     try:
-        return _run(read, directory, console)
+        return _run(read, directory, console, detach=detach)
     except QuaestorError as error:
         console(News(text=str(error), level=logging.ERROR))
         return exit_code(error)
 
 
-def _run(read: Callable[[Path | None], Reading], directory: Path | None, console: Console) -> int:
+def _run(read: Callable[[Path | None], Reading], directory: Path | None, console: Console, *, detach: bool) -> int:
     reader = Reader(read, directory)
     # Takes about as long as the reading, on another core.
     from quaestor_actors.launcher import run_cluster
@@ -62,7 +71,14 @@ def _run(read: Callable[[Path | None], Reading], directory: Path | None, console
     def begin_reading() -> _ReadingAgain:
         return _ReadingAgain(Reader(read_again, place), console)
 
-    return run_cluster(reading.spec, console=console, source=Source(files=reading.files, begin_reading=begin_reading))
+    source = Source(files=reading.files, begin_reading=begin_reading)
+    if not detach:
+        return run_cluster(reading.spec, console=console, source=source)
+    from quaestor_actors.cli.detach import run_in_background
+
+    return run_in_background(
+        reading.spec, lambda ready: run_cluster(reading.spec, console=console, source=source, ready=ready)
+    )
 
 
 class _ReadingAgain:
@@ -87,29 +103,33 @@ def _tell(remarks: tuple[str, ...], console: Console) -> None:
 @click.command(short_help="Run a cluster in the foreground until Ctrl+C.")
 @config_option
 @host_option
+@detach_option
 @log_format_option
-def cluster(config_directory: Path | None, host: str | None, log_format: str) -> int:
+def cluster(config_directory: Path | None, host: str | None, detach: bool, log_format: str) -> int:  # noqa: FBT001 - click's signature
     """Run a cluster in the foreground until Ctrl+C or SIGTERM.
 
     Starts every agent of quaestor.cluster.config.yml, keeps its members serving, and balances them if there is a
     LoadBalancer agent. A second Ctrl+C ends members at once. On each host of several the same files are used, and the
-    agents run that are not pinned to others.
+    agents run that are not pinned to others. With --detach it runs in the background until its pid, which is told, is
+    sent SIGTERM.
 
     Example: quaestor cluster -c conf
     """
     # Secrets are taken out of the environment of this process, and later readings ask whether they were there.
     environ = dict(os.environ)
-    return _launch(partial(read_cluster, host=host, environ=environ), config_directory, LogFormat(log_format))
+    read = partial(read_cluster, host=host, environ=environ)
+    return _launch(read, config_directory, LogFormat(log_format), detach=detach)
 
 
 @click.command("load-balancer", short_help="Run only the balancer, for services that somebody else runs.")
 @config_option
+@detach_option
 @log_format_option
-def load_balancer(config_directory: Path | None, log_format: str) -> int:
+def load_balancer(config_directory: Path | None, detach: bool, log_format: str) -> int:  # noqa: FBT001 - likewise
     """Run only the balancer, in the foreground until Ctrl+C or SIGTERM.
 
     Balances the Worker agents that quaestor.loadbalancer.config.yml names; it starts and stops none of them.
 
     Example: quaestor load-balancer -c conf
     """
-    return _launch(read_load_balancer, config_directory, LogFormat(log_format))
+    return _launch(read_load_balancer, config_directory, LogFormat(log_format), detach=detach)

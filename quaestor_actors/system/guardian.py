@@ -71,6 +71,8 @@ class Report:
     changed: Callable[[Changed], None]
     said: Callable[[str], None]
     reloaded: Callable[[ClusterSpec, Plan], None]
+    ready: Callable[[str], None] | None = None
+    """Once, when the start is complete, with how it is; None: nobody waits for it."""
 
 
 class Guardian:
@@ -84,7 +86,7 @@ class Guardian:
         self._environ = dict(environ)
         self._report = report
         self._source = SourceWatch(source, report.said)
-        self._service = ServiceManager(environ, spec, self._ping)
+        self._service = ServiceManager(environ, spec, self._ping, ready=report.ready)
         for name in notify.VARIABLES:
             self._environ.pop(name, None)
             # Actors inherit this process's own, and run commands that check members.
