@@ -31,11 +31,11 @@ def test__life_of_a_cluster__is_one_object_a_line(cluster: Cluster) -> None:
 
 def test__what_keeps_it_from_starting__is_an_object_too(cluster: Cluster) -> None:
     with socket.create_server(("127.0.0.1", cluster.balancer_port)):
-        answer = cluster.run("cluster", "-c", str(cluster.directory), "--log-format", "json")
+        answer = cluster.run("cluster", "-c", str(cluster.directory), "--log-format", "json", timeout_s=60)
     assert (answer.returncode, answer.stdout) == (5, "")
     assert f"port {cluster.balancer_port} is taken" in lines(answer.stderr)[-1]["message"]
     cluster.configure(agent_extra="    processCuont: 1")
-    answer = cluster.run("cluster", "-c", str(cluster.directory), "--log-format", "json")
+    answer = cluster.run("cluster", "-c", str(cluster.directory), "--log-format", "json", timeout_s=60)
     assert (answer.returncode, answer.stdout) == (2, "")
     (line,) = lines(answer.stderr)
     assert line["level"] == "error"

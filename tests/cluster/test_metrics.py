@@ -90,7 +90,7 @@ def test__root_that_hangs__gives_503_and_then_the_metrics(cluster: Cluster, port
 
 def test__port_taken__at_the_start__says_by_whom(cluster: Cluster, port: int) -> None:
     with socket.create_server(("127.0.0.1", port)):
-        answer = cluster.run("cluster", "-c", str(cluster.directory))
+        answer = cluster.run("cluster", "-c", str(cluster.directory), timeout_s=60)
     assert answer.returncode == 5
     assert f"the metrics' port {port} on 127.0.0.1 is taken by pid {os.getpid()}" in answer.stderr
     assert "set another port of metrics" in answer.stderr
