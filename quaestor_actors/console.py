@@ -22,8 +22,8 @@ LOGGER = "quaestor"
 WHO_WIDTH = 12
 STATE_WIDTH = 12
 
-_ERRORS = frozenset({"failed", "gave_up", "crashed", "withheld"})
-_WARNINGS = frozenset({"backing_off", "degraded", "fallback", "draining", "stopping"})
+_ERRORS = frozenset({"failed", "gave_up", "crashed"})
+_WARNINGS = frozenset({"backing_off", "degraded", "fallback", "withheld"})
 
 
 class LogFormat(StrEnum):

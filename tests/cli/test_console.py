@@ -80,7 +80,7 @@ def test__time__is_rfc_3339_in_utc() -> None:
         (
             Changed(locations=(LocationView(service="W", address="a:1", state="withheld", detail="gone"),)),
             "location",
-            "error",
+            "warning",
         ),
         (
             Changed(
