@@ -13,11 +13,13 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from quaestor_actors.actors.root_messages import Changed
 from quaestor_actors.actors.view import ActorView, AgentView, LocationView, MemberView, RegistryView
+from quaestor_actors.console import Console, LinesForPeople, News
+from quaestor_actors.core.event import EventKind
 from quaestor_actors.core.plan import Plan
 from quaestor_actors.core.spec import ClusterSpec
 from quaestor_actors.system.guardian import Guardian
@@ -27,16 +29,14 @@ from quaestor_actors.system.source import Source
 if TYPE_CHECKING:
     from quaestor_actors.cli.progress import Progress
 
-MEMBER_WIDTH = 12
-STATE_WIDTH = 12
-
 
 class Narrator:
-    """Tells a person what happens to a cluster, a line for each change; talk, so it goes to standard error."""
+    """Tells what happens to a cluster, a line for each change; talk, so it goes to standard error."""
 
-    def __init__(self, spec: ClusterSpec, stream: TextIO) -> None:
-        """Tell about this cluster on this stream."""
-        self._stream = stream
+    def __init__(self, spec: ClusterSpec, console: Console) -> None:
+        """Tell about this cluster on this console."""
+        self._console = console
+        self._terminal = console.terminal if isinstance(console, LinesForPeople) else None
         self._name = spec.name
         self._told: dict[str, tuple[str, int]] = {}
         self._registry_told = ""
@@ -49,7 +49,7 @@ class Narrator:
 
     def say(self, text: str) -> None:
         """Tell one line about the cluster as a whole."""
-        self._line(self._name, text)
+        self._tell(EventKind.CLUSTER, self._name, "", text)
 
     def changed(self, change: Changed) -> None:
         """Tell what a change means for people; what they cannot act on is left out."""
@@ -66,6 +66,8 @@ class Narrator:
             self._location(location)
         for actor in change.actors:
             self._actor(actor)
+        for text in change.said:
+            self.say(text)
         if change.registry is not None:
             self._registry(change.registry)
         self._whole()
@@ -74,19 +76,21 @@ class Narrator:
         """Tell what a new configuration changes."""
         self._expected = _members_of(spec)
         if not plan.actions:
-            self._line(spec.name, "the new configuration means the same as the old one")
+            same = "the new configuration means the same as the old one"
+            self._tell(EventKind.CONFIGURATION, spec.name, "", same)
         for action in plan.actions:
-            self._line(spec.name, str(action))
+            self._tell(EventKind.CONFIGURATION, spec.name, "", str(action), action=action.verb, subject=action.subject)
 
     def waiting(self, left_s: float) -> None:
         """Tell on a terminal who holds up the cluster's stop; elsewhere each change is a line, and that is enough."""
-        if not self._stream.isatty():
+        if self._terminal is None:
             return
         from quaestor_actors.cli.progress import Progress  # noqa: PLC0415 - only who stops in a terminal pays for it
         from quaestor_actors.cli.wishes import ending, told_of  # noqa: PLC0415 - likewise
 
-        self._progress = self._progress or Progress(self._stream, is_drawn=True)
+        self._progress = self._progress or Progress(self._terminal, is_drawn=True)
         holding = ending(self._members.values(), self._agents, time.time())
+        # Whoever listened may have gone; that is no reason to end.
         with contextlib.suppress(OSError):
             if holding:
                 self._progress.show(told_of(holding), left_s=left_s, next_step=holding[0].next_step)
@@ -95,9 +99,10 @@ class Narrator:
 
     def _agent(self, agent: AgentView) -> None:
         if agent.waits_for:
-            self._line(agent.agent, f"{'waiting':{STATE_WIDTH}} for {', '.join(agent.waits_for)}")
+            told = f"for {', '.join(agent.waits_for)}"
+            self._tell(EventKind.AGENT, agent.agent, "waiting", told, agent=agent.agent)
         elif agent.phase in {"gave_up", "done"}:
-            self._line(agent.agent, f"{agent.phase.replace('_', ' '):{STATE_WIDTH}} {agent.reason}")
+            self._tell(EventKind.AGENT, agent.agent, agent.phase, agent.reason, agent=agent.agent, reason=agent.reason)
 
     def _member(self, member: MemberView) -> None:
         before, _ = told = self._told.get(member.member, ("pending", 0))
@@ -105,23 +110,49 @@ class Narrator:
         # A member that serves at once may be replaced without ever having been seen in another state.
         if now == told or member.state == "pending":
             return
-        state = member.state.replace("_", " ")
         news = member.reason
         if member.state == "serving":
             # Why it was started has been told unless it served at once.
             why = "" if before == "starting" and told[1] == member.incarnation else f"; {member.reason}"
             news = f"{member.host}:{member.port}, pid {member.pid}{why}"
-        self._line(member.member, f"{state:{STATE_WIDTH}} {news}")
+        self._tell(
+            EventKind.MEMBER,
+            member.member,
+            member.state,
+            news,
+            member=member.member,
+            agent=member.member.rpartition("/")[0],
+            incarnation=member.incarnation,
+            restarts=member.restarts,
+            pid=member.pid,
+            address=None if member.port is None else f"{member.host}:{member.port}",
+            reason=member.reason,
+        )
 
     def _location(self, location: LocationView) -> None:
-        self._line(
+        self._tell(
+            EventKind.LOCATION,
             "balancer",
-            f"{location.state:{STATE_WIDTH}} {location.service} at {location.address}: {location.detail}",
+            location.state,
+            f"{location.service} at {location.address}: {location.detail}",
+            service=location.service,
+            address=location.address,
+            reason=location.detail,
         )
 
     def _actor(self, actor: ActorView) -> None:
         if actor.restarts and actor.state == "running":
-            self._line(actor.name, f"{actor.state:{STATE_WIDTH}} pid {actor.pid}; {actor.reason}")
+            self._tell(
+                EventKind.ACTOR,
+                actor.name,
+                actor.state,
+                f"pid {actor.pid}; {actor.reason}",
+                actor=actor.name,
+                incarnation=actor.restarts + 1,
+                restarts=actor.restarts,
+                pid=actor.pid,
+                reason=actor.reason,
+            )
 
     def _registry(self, registry: RegistryView) -> None:
         # Its numbers change all the time, and every tree begins with connecting.
@@ -130,7 +161,14 @@ class Narrator:
             return
         self._registry_told = registry.state
         reason = f": {registry.reason}" if registry.reason else ""
-        self._line("registry", f"{registry.state:{STATE_WIDTH}} {registry.store}{reason}")
+        self._tell(
+            EventKind.REGISTRY,
+            "registry",
+            registry.state,
+            f"{registry.store}{reason}",
+            store=registry.store,
+            reason=registry.reason or None,
+        )
 
     def _whole(self) -> None:
         serving = sum(self._told.get(name, ("", 0))[0] == "serving" for name in self._expected)
@@ -141,12 +179,12 @@ class Narrator:
             self.say(f"all {serving} members serve{hint}")
         self._all_serving = complete
 
-    def _line(self, who: str, text: str) -> None:
-        # Whoever listened may have gone (a closed terminal, a full disk); that is no reason to end.
-        with contextlib.suppress(OSError):
-            if self._progress is not None:
+    def _tell(self, kind: EventKind, who: str, state: str, text: str, **facts: object) -> None:
+        if self._progress is not None:
+            with contextlib.suppress(OSError):
                 self._progress.clear()
-            print(f"{time.strftime('%H:%M:%S')} {who:{MEMBER_WIDTH}} {text}", file=self._stream, flush=True)
+        facts = {"cluster": self._name, "kind": kind.value, **facts}
+        self._console(News(who=who, state=state, text=text, facts=facts))
 
 
 def _members_of(spec: ClusterSpec) -> list[str]:
@@ -158,24 +196,30 @@ def run_cluster(
     spec: ClusterSpec,
     *,
     environ: Mapping[str, str] | None = None,
-    stream: TextIO | None = None,
+    console: Console | None = None,
     source: Source | None = None,
+    ready: Callable[[str], None] | None = None,
 ) -> int:
     """Run a cluster in the foreground until SIGTERM or SIGINT; return the exit code.
 
-    Members inherit `environ` (default: this process's). What happens is told on `stream` (default: stderr). With a
-    `source` a changed file, or SIGHUP, leads to a new specification.
+    Members inherit `environ` (default: this process's). What happens is told on `console` (default: lines on stderr).
+    With a `source` a changed file, or SIGHUP, leads to a new specification. `ready` is told once,
+    when every member that is to serve does, or the longest start-up deadline is over, how it is.
 
     Raises:
         ConflictError: this cluster runs already.
         OperationError: the actor system cannot be started.
     """
-    narrator = Narrator(spec, stream or sys.stderr)
+    narrator = Narrator(spec, console or LinesForPeople(sys.stderr))
     guardian = Guardian(
         spec,
         environ=os.environ if environ is None else environ,
         report=Report(
-            changed=narrator.changed, said=narrator.say, reloaded=narrator.reloaded, waiting=narrator.waiting
+            changed=narrator.changed,
+            said=narrator.say,
+            reloaded=narrator.reloaded,
+            waiting=narrator.waiting,
+            ready=ready,
         ),
         source=source,
     )

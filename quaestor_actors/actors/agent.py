@@ -163,7 +163,8 @@ class AgentSupervisor(TreeActor):
             identity = Identity(
                 cluster=self.identity.cluster, name=name, incarnation=incarnation, log_level=self.identity.log_level
             )
-            return StartProber(identity=identity, configuration=configuration_of(self._plan))
+            configuration = configuration_of(self._plan)
+            return StartProber(identity=identity, configuration=configuration, tally_path=self._notes.probes_path)
 
         spec = actor.ChildSpec(name=name, stop_rank=0, stop_deadline_s=5.0)
         return ChildPlan(spec=spec, actor_class=ProberActor, first_message=first_message)

@@ -7,7 +7,10 @@ from pathlib import Path
 from quaestor_actors.actors.base import TreeActor
 from quaestor_actors.actors.event_ring import EventRing
 from quaestor_actors.adapters.state_file import StateFile
+from quaestor_actors.adapters.tally import Tally
+from quaestor_actors.core import restart_kind
 from quaestor_actors.core.agent import Group
+from quaestor_actors.core.counted import probes_file, restarts_file
 from quaestor_actors.core.group_events import of_group
 
 
@@ -20,6 +23,9 @@ class AgentNotes:
         self._agent = agent
         self._state_file = StateFile(state_path)
         self._ring = EventRing(owner, log_directory / f"{agent}.events")
+        self._restarts = Tally(state_path.with_name(restarts_file(agent)))
+        self.probes_path = state_path.with_name(probes_file(agent))
+        """Where the prober counts."""
         self._written = Group()
         self._has_failed = False
 
@@ -42,6 +48,9 @@ class AgentNotes:
         else:
             self._has_failed = False
         before, self._written = self._written, group
+        for name, kind in restart_kind.of_group(before, group):
+            number = int(name.rpartition("/")[2])
+            self._restarts.add((number - 1) * len(restart_kind.KINDS) + restart_kind.KINDS.index(kind))
         self._ring.write(of_group(before, group, agent=self._agent, at=self._ring.now))
 
     def remove(self) -> None:

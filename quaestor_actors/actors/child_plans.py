@@ -11,6 +11,7 @@ from quaestor_actors.actors.agent_messages import AgentPlan, StartAgent
 from quaestor_actors.actors.balancer import BalancerActor, StartBalancer
 from quaestor_actors.actors.base import Identity, TreeActor
 from quaestor_actors.actors.children import ChildPlan
+from quaestor_actors.actors.metrics import MetricsActor, StartMetrics
 from quaestor_actors.actors.registry import RegistryActor
 from quaestor_actors.actors.registry_messages import StartRegistry
 from quaestor_actors.actors.root_messages import StartRoot
@@ -22,6 +23,7 @@ from quaestor_actors.core.spec import LOAD_BALANCER, AgentSpec, ClusterSpec
 
 REGISTRY = "registry"
 BALANCER = "balancer"
+METRICS = "metrics"
 STOP_MARGIN_S = 5.0
 """What an actor may need beyond its members' own deadlines to stop."""
 STOP_TRIES = 3
@@ -64,7 +66,7 @@ class ChildPlans:
         plans += [self._agent(name, agent, rank=ranks[agent.agent_type]) for name, agent in self.agents.items()]
         rank = ranks[LOAD_BALANCER] if LOAD_BALANCER in awaited else 0
         plans += [self._balancer(name, number, rank=rank) for number, name in enumerate(self.balancers, start=1)]
-        return plans
+        return plans if self.spec.metrics is None else [*plans, self._metrics()]
 
     def agent_plan(self, name: str) -> AgentPlan:
         """Return what the supervisor of that name is to keep."""
@@ -140,6 +142,15 @@ class ChildPlans:
             )
 
         return self._plan(name, BalancerActor, rank=rank, first=first)
+
+    def _metrics(self) -> ChildPlan:
+        def first(incarnation: int) -> StartMetrics:
+            if self.spec.metrics is None:
+                raise RuntimeError("metrics are served only where that is configured")
+            identity, directory = self._identity(METRICS, incarnation), self._start.state_directory
+            return StartMetrics(identity=identity, spec=self.spec.metrics, directory=directory)
+
+        return self._plan(METRICS, MetricsActor, rank=0, first=first)
 
     def _agent(self, name: str, agent: AgentSpec, *, rank: int) -> ChildPlan:
         def first(incarnation: int) -> StartAgent:

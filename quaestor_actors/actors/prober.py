@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from thespian.actors import ActorAddress
@@ -18,7 +19,9 @@ from quaestor_actors.adapters.health_link import HealthTarget, HealthTiming
 from quaestor_actors.adapters.idleness import IdlenessWatch, IdleTarget
 from quaestor_actors.adapters.mailbox import Mailbox
 from quaestor_actors.adapters.plain_probes import PlainProbes, PlainTarget
+from quaestor_actors.adapters.tally import Tally
 from quaestor_actors.adapters.tls import channel_credentials
+from quaestor_actors.core.histogram import PROBE
 from quaestor_actors.core.location import ClientTls, join_address
 from quaestor_actors.core.member import Health
 from quaestor_actors.core.probe import ProbeKind, ProbeSpec
@@ -51,6 +54,8 @@ class StartProber:
 
     identity: Identity
     configuration: ConfigureProber
+    tally_path: Path | None = None
+    """Where it counts health checks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +169,7 @@ class ProberActor(TreeActor):
         self.begin(message.identity, sender)
         self.watch(self._heard.fd, self._pass_on)
         self._loop.start()
+        self._tally = Tally(message.tally_path)
         self._idleness = self.outside.make(IdlenessWatch, loop=self._loop, on_idle=self._became_idle)
         self._configure(message.configuration)
         self.send(sender, Ready(identity=self.identity, pid=os.getpid()))
@@ -171,14 +177,22 @@ class ProberActor(TreeActor):
     def _configure(self, configuration: ConfigureProber) -> None:
         self._configuration = configuration
         if configuration.probe.kind is not ProbeKind.GRPC:
-            self._probes = self.outside.make(PlainProbes, loop=self._loop, on_report=self._heard.post)
+            self._probes = self.outside.make(
+                PlainProbes, loop=self._loop, on_report=self._heard.post, on_check=self._checked
+            )
             return
         timing = HealthTiming(
             response_timeout_s=configuration.timeout_s,
             heartbeat_interval_s=configuration.interval_s,
             check_interval_s=min(1.0, configuration.interval_s),
         )
-        self._probes = self.outside.make(HealthWatch, loop=self._loop, timing=timing, on_report=self._heard.post)
+        self._probes = self.outside.make(
+            HealthWatch, loop=self._loop, timing=timing, on_report=self._heard.post, on_check=self._checked
+        )
+
+    def _checked(self, duration_s: float) -> None:
+        """Take note of a check, on the thread."""
+        self._tally.observe(PROBE, duration_s)
 
     def _reconfigure(self, configuration: ConfigureProber) -> None:
         former = self._probes

@@ -19,8 +19,9 @@ from quaestor_actors.actors.agent_messages import (
 )
 from quaestor_actors.actors.balancer import BalancerChanged
 from quaestor_actors.actors.base import Ready, SetLogLevel, Stop, Stopped, TreeActor
-from quaestor_actors.actors.child_plans import REGISTRY, ChildPlans, agent_name
+from quaestor_actors.actors.child_plans import METRICS, REGISTRY, ChildPlans, agent_name
 from quaestor_actors.actors.children import Children
+from quaestor_actors.actors.metrics import MetricsReported
 from quaestor_actors.actors.registry_messages import STATIC_OWNER, Announce, Follow, ListRegistrations, RegistryReported
 from quaestor_actors.actors.root_messages import (
     Changed,
@@ -46,6 +47,7 @@ from quaestor_actors.actors.root_messages import (
 )
 from quaestor_actors.actors.root_notes import RootNotes
 from quaestor_actors.actors.view import ActorView, AgentView, MemberView, RegistryView, TreeView
+from quaestor_actors.adapters.tally import forget_tallies
 from quaestor_actors.core import cluster, plan, scaling, selector
 from quaestor_actors.core.actor import ActorState, Child
 from quaestor_actors.core.agent import Phase
@@ -106,6 +108,8 @@ class RootSupervisor(TreeActor):
                 self._balancer_changed(message)
             case RegistryReported():
                 self._registry_reported(message.view)
+            case MetricsReported():
+                self._metrics_reported(message)
             case RegistryRequest():
                 self._pass_on(message, sender)
             case Stop():
@@ -130,6 +134,8 @@ class RootSupervisor(TreeActor):
         self.begin(message.identity, sender)
         self._cluster = cluster.create(message.spec)
         self._notes = RootNotes(self, cluster=message.spec.name, log_directory=message.log_directory)
+        if message.identity.incarnation == 1:
+            forget_tallies(message.state_directory)
         again = f"every actor was started again (tree number {message.identity.incarnation})"
         self._notes.cluster("running", "launched" if message.identity.incarnation == 1 else again)
         self._plans = ChildPlans(message, lambda name: self._cluster.agents[name].open)
@@ -204,6 +210,12 @@ class RootSupervisor(TreeActor):
             self._notes.registry(before, found)
             self.send(self.parent, Changed(registry=found))
 
+    def _metrics_reported(self, message: MetricsReported) -> None:
+        told = message.trouble or f"metrics on {message.address}"
+        if message.trouble:
+            self._notes.metrics(told)
+        self.send(self.parent, Changed(said=(told,)))
+
     def _pass_on(self, request: RegistryRequest, sender: ActorAddress) -> None:
         registry = self._children.address(REGISTRY)
         if registry is not None:
@@ -251,6 +263,8 @@ class RootSupervisor(TreeActor):
         elif registry is not None and before.static_agents != spec.static_agents:
             static = self._plans.static_registrations()
             self.send(registry, Announce(owner=STATIC_OWNER, introduction=0, registrations=static))
+        if before.metrics is not None and spec.metrics not in {None, before.metrics}:
+            self._children.replace(METRICS, "its configuration changed")
         if before.log_level != spec.log_level:
             self.send(self.myAddress, SetLogLevel(level=spec.log_level))
 

@@ -46,6 +46,8 @@ class Changed:
     locations: tuple[LocationView, ...] = ()
     registry: RegistryView | None = None
     """None: as before."""
+    said: tuple[str, ...] = ()
+    """Sentences about the cluster as a whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,6 +52,10 @@ class RootNotes:
                 [self._event(EventKind.REGISTRY, "registry", before=was, after=after.state, reason=reason)]
             )
 
+    def metrics(self, trouble: str) -> None:
+        """Write down why the metrics cannot be had."""
+        self._ring.write([self._event(EventKind.ACTOR, "metrics", before=None, after="waiting", reason=trouble)])
+
     def locations(self, changed: Iterable[LocationView]) -> None:
         """Write down which locations the balancer began or ceased to hand out."""
         self._ring.write(

@@ -20,7 +20,9 @@ from quaestor_actors.adapters.hand_outs import HandOutExchange
 from quaestor_actors.adapters.health import Credentials, HealthReport, HealthTarget, HealthTiming, HealthWatch
 from quaestor_actors.adapters.loads import LoadWatch
 from quaestor_actors.adapters.ranking_plugin import ranking_of
+from quaestor_actors.adapters.tally import Tally
 from quaestor_actors.adapters.tls import channel_credentials
+from quaestor_actors.core.counted import discover_file
 from quaestor_actors.core.live_entry import Entry, Standing
 from quaestor_actors.core.live_view import (
     Connect,
@@ -111,7 +113,7 @@ class Balancer:
         Args:
             spec: Where to listen and how to judge.
             number: Of the `spec.frontends` that share the port, from 1.
-            directory: Private to the user; where several of them find each other.
+            directory: Private to the user; where several of them find each other, and requests are counted.
             on_notice: Called on the balancer's thread with what is worth an event; must not block.
             on_crash: Called on the balancer's thread with an error that nobody expected.
             ranking: What "best" means; the default is the one that the specification names.
@@ -127,6 +129,7 @@ class Balancer:
             exchange=exchange,
             on_notice=on_notice,
             ranking=ranking or ranking_of(spec, seed=number - 1),
+            tally=Tally(None if directory is None else directory / discover_file(number)),
         )
         self._port = spec.port
 
@@ -196,9 +199,10 @@ class _Engine:
         exchange: HandOutExchange | None,
         on_notice: Callable[[Notice], None],
         ranking: Ranking,
+        tally: Tally,
     ) -> None:
         self.view = LiveView(load_report_max_age_s=spec.load_report_max_age_s)
-        self.frontend = Frontend(spec=spec, discovery=self)
+        self.frontend = Frontend(spec=spec, discovery=self, tally=tally)
         self._loop = loop
         self._exchange = exchange
         self._on_notice = on_notice

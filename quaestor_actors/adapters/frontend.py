@@ -18,9 +18,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from quaestor_actors.adapters.listen import addresses_to_bind
+from quaestor_actors.adapters.tally import Tally
 from quaestor_actors.adapters.tls import ServerCertificate, server_certificate
 from quaestor_actors.adapters.undecodable import Services
 from quaestor_actors.broken_server import is_broken_by_client
+from quaestor_actors.core.counted import EMPTY_SLOT, OF_METHOD
+from quaestor_actors.core.histogram import DISCOVER
 from quaestor_actors.core.location import Location
 from quaestor_actors.core.spec import BALANCER_SERVICE, BalancerSpec
 from quaestor_actors.errors import ConflictError
@@ -76,10 +79,10 @@ class Discovery(Protocol):
 class Frontend:
     """The server. All methods belong on the loop."""
 
-    def __init__(self, *, spec: BalancerSpec, discovery: Discovery) -> None:
-        """Prepare; `start` listens."""
+    def __init__(self, *, spec: BalancerSpec, discovery: Discovery, tally: Tally | None = None) -> None:
+        """Prepare; `start` listens. Requests are counted in `tally`."""
         self._spec = spec
-        self._discovery = _DiscoveryService(discovery)
+        self._discovery = _DiscoveryService(discovery, tally or Tally(None))
         self._health = _HealthService()
         self._server: grpc.aio.Server | None = None
         self._port = 0
@@ -178,8 +181,9 @@ class Frontend:
 class _DiscoveryService(service_discovery_pb2_grpc.ServiceDiscoveryGrpcServicer):
     """Translates between the wire and `Discovery`."""
 
-    def __init__(self, discovery: Discovery) -> None:
+    def __init__(self, discovery: Discovery, tally: Tally) -> None:
         self._discovery = discovery
+        self._tally = tally
         self._first_view = asyncio.Event()
         self.answered = 0
 
@@ -202,6 +206,7 @@ class _DiscoveryService(service_discovery_pb2_grpc.ServiceDiscoveryGrpcServicer)
         request: service_discovery_pb2.DiscoverServicesRequest,
         context: grpc.aio.ServicerContext[Any, Any],
     ) -> service_discovery_pb2.DiscoverServicesResponse:
+        began = time.monotonic()
         fault = _fault(request)
         if fault is not None:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, fault)
@@ -210,7 +215,9 @@ class _DiscoveryService(service_discovery_pb2_grpc.ServiceDiscoveryGrpcServicer)
         return self._response(
             self._discovery.discover(
                 scope=request.scope, service_name=request.service_name, max_count=request.max_count
-            )
+            ),
+            method=0,
+            began=began,
         )
 
     async def DiscoverTopServices(  # noqa: N802 - the name of the rpc
@@ -218,6 +225,7 @@ class _DiscoveryService(service_discovery_pb2_grpc.ServiceDiscoveryGrpcServicer)
         request: service_discovery_pb2.DiscoverServicesRequest,
         context: grpc.aio.ServicerContext[Any, Any],
     ) -> service_discovery_pb2.DiscoverServicesResponse:
+        began = time.monotonic()
         fault = _fault(request)
         if fault is not None:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, fault)
@@ -226,12 +234,21 @@ class _DiscoveryService(service_discovery_pb2_grpc.ServiceDiscoveryGrpcServicer)
         return self._response(
             self._discovery.discover_top(
                 scope=request.scope, service_name=request.service_name, max_count=request.max_count
-            )
+            ),
+            method=1,
+            began=began,
         )
 
-    def _response(self, locations: Sequence[Location]) -> service_discovery_pb2.DiscoverServicesResponse:
+    def _response(
+        self, locations: Sequence[Location], *, method: int, began: float
+    ) -> service_discovery_pb2.DiscoverServicesResponse:
         self.answered += 1
-        return service_discovery_pb2.DiscoverServicesResponse(service_locations=map(_message_of, locations))
+        response = service_discovery_pb2.DiscoverServicesResponse(service_locations=map(_message_of, locations))
+        base = method * OF_METHOD
+        if not locations:
+            self._tally.add(base + EMPTY_SLOT)
+        self._tally.observe(DISCOVER, time.monotonic() - began, base=base)
+        return response
 
 
 class _HealthService(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # grpc_health has no types

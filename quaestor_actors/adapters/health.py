@@ -91,12 +91,18 @@ class HealthWatch(Generic[Key]):
     """
 
     def __init__(
-        self, *, loop: LoopThread, timing: HealthTiming, on_report: Callable[[HealthReport[Key]], None]
+        self,
+        *,
+        loop: LoopThread,
+        timing: HealthTiming,
+        on_report: Callable[[HealthReport[Key]], None],
+        on_check: Callable[[float], None] | None = None,
     ) -> None:
-        """Watch nothing yet."""
+        """Watch nothing yet; `on_check` is told how long each `Check` took, also one without an answer."""
         self._loop = loop
         self._timing = timing
         self._on_report = on_report
+        self._on_check = on_check
         self._openings = Openings(OPENING_SERVICES)
         self._seats: dict[Key, _Seat[Key]] = {}
         self._inviting: dict[Server, _Party[Key]] = {}
@@ -162,6 +168,7 @@ class HealthWatch(Generic[Key]):
             timing=self._timing,
             openings=self._openings,
             pause=self._pause,
+            on_check=self._on_check,
             changed=lambda names: self._changed(newest, names),
         )
         newest = self._inviting[server] = _Party[Key](link=link, task=self._loop.spawn(link.run()))

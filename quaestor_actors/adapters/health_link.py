@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
@@ -111,6 +112,7 @@ class HealthLink:
         openings: Openings,
         pause: Callable[[float], float],
         changed: Callable[[Collection[str]], None],
+        on_check: Callable[[float], None] | None = None,
     ) -> None:
         """Prepare the link; `run` works it.
 
@@ -120,6 +122,7 @@ class HealthLink:
             openings: Who else connects for the first time; it is measured in services.
             pause: Given for how long the server has been away, how long to wait before the next try.
             changed: Called with the names of the services whose verdicts may have changed.
+            on_check: Called with the seconds that a `Check` took.
         """
         self.channel: grpc.aio.Channel | None = None
         """The present connection, for other calls to the same server."""
@@ -130,6 +133,7 @@ class HealthLink:
         """How much of the openings is ours now."""
         self._pause = pause
         self._changed = changed
+        self._on_check = on_check
         self._names: dict[str, asyncio.Task[None] | None] = {}
         """The services, and who follows each during a session."""
         self._asking: dict[str, asyncio.Task[None]] = {}
@@ -284,6 +288,7 @@ class HealthLink:
     async def _check(self, stub: Any, name: str) -> ServiceHealth | None:
         """Return the verdict, or None if there was no answer in time."""
         request = health_pb2.HealthCheckRequest(service=name)
+        began = time.monotonic()
         try:
             response = await stub.Check(request, timeout=self._timing.response_timeout_s)
         except grpc.aio.AioRpcError as error:
@@ -300,6 +305,9 @@ class HealthLink:
                 case code:
                     detail = f"the health check failed: {code.name}: {brief(error.details())}"
             return ServiceHealth(service_name=name, health=Health.NOT_SERVING, detail=detail)
+        finally:
+            if self._on_check is not None:
+                self._on_check(time.monotonic() - began)
         return _judge(name, response.status)
 
     async def _await_loss(self, channel: grpc.aio.Channel) -> None:

@@ -7,6 +7,7 @@ it serves for the first time, then at its interval.
 from __future__ import annotations
 
 import asyncio
+import time
 import zlib
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -133,10 +134,17 @@ class PlainProbes(Generic[Key]):
     reported any more, not even by what was under way.
     """
 
-    def __init__(self, *, loop: LoopThread, on_report: Callable[[HealthReport[Key]], None]) -> None:
-        """Ask nobody yet."""
+    def __init__(
+        self,
+        *,
+        loop: LoopThread,
+        on_report: Callable[[HealthReport[Key]], None],
+        on_check: Callable[[float], None] | None = None,
+    ) -> None:
+        """Ask nobody yet; `on_check` is told how long each check took, also one without an answer."""
         self._loop = loop
         self._on_report = on_report
+        self._on_check = on_check
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._last: dict[Key, HealthReport[Key]] = {}
@@ -188,7 +196,12 @@ class PlainProbes(Generic[Key]):
 
     async def _in_turn(self, check: Check) -> Verdict:
         async with self._turns:
-            return await check()
+            began = time.monotonic()
+            try:
+                return await check()
+            finally:
+                if self._on_check is not None:
+                    self._on_check(time.monotonic() - began)
 
     def _heard(self, key: Key, verdict: Verdict) -> None:
         report = HealthReport(key=key, health=verdict.health, detail=verdict.detail, services=())

@@ -31,6 +31,12 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
             "Default: the system's roots."
         ),
         "logLevel": "Of the cluster's own log: `debug`, `info`, `warning` or `error`. Default: info.",
+        "metrics": "Where Prometheus finds the numbers, `{port: 9150}`: a mapping with the two keys that follow.",
+        "port": "Of `metrics`: the port.",
+        "host": (
+            "Of `metrics`: the address, or its name. There is no login: let nobody reach it who must not read"
+            " it. Default: 127.0.0.1."
+        ),
         "hosts": "Mapping from names to the machines that are one cluster, see below. Default: this machine alone.",
         "address": "Of one of `hosts`: the IPv4 address by which the others reach it.",
         "adminPort": "Of one of `hosts`: the port of its actors. Default: 7071.",
@@ -194,6 +200,7 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "loadReportMaxAgeSeconds": (
             "How busy a location is counts as unknown when its last report is older. Default: 60."
         ),
+        "metrics": "As in `clusterConfig`, of a balancer that runs alone.",
     },
 }
 """By section of the file, then by key."""

@@ -48,6 +48,7 @@ COMMANDS = {
     "health": ("quaestor_actors.cli.health", "health", "Ask a server whether it serves."),
     "load": ("quaestor_actors.cli.load", "load", "Ask a server how busy it is."),
     "chaos": ("quaestor_actors.cli.chaos", "chaos", "Hurt a cluster of its own, and say whether everything held."),
+    "doctor": ("quaestor_actors.cli.doctor", "doctor", "Say what is wrong around the clusters of this machine."),
     "schema": ("quaestor_actors.cli.schema", "schema", "Print the JSON schema of a configuration file, for editors."),
     "completion": (
         "quaestor_actors.cli.completion",

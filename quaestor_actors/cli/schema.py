@@ -56,13 +56,14 @@ def configuration_schema(file: ConfigFile) -> dict[str, Any]:
     """Return the schema of a file. Nothing is required in it, because names compare case-insensitively."""
     # The validation library takes a tenth of a second.
     from quaestor_actors.config import CLUSTER_FILE, LOAD_BALANCER_FILE
-    from quaestor_actors.config.schema import ClusterKeys, FloatingKeys, HostKeys, LoadBalancerKeys
+    from quaestor_actors.config.schema import ClusterKeys, FloatingKeys, HostKeys, LoadBalancerKeys, MetricsKeys
     from quaestor_actors.config.schema_agent import AgentKeys
 
     # In the mapping form an agent may have nothing but its name.
     agent_keys = {**_section(AgentKeys, "agents", at="agent"), "type": ["object", "null"]}
     # That it is a mapping, or nothing, is said where it is used.
     floating = {name: rule for name, rule in _section(FloatingKeys, "agents", at="floating").items() if name != "type"}
+    metrics = {n: rule for n, rule in _section(MetricsKeys, "clusterConfig", at="metrics").items() if n != "type"}
     is_cluster = file is ConfigFile.CLUSTER
     name = "clusterConfig" if is_cluster else "loadBalancerConfig"
     keys = ClusterKeys if is_cluster else LoadBalancerKeys
@@ -85,6 +86,7 @@ def configuration_schema(file: ConfigFile) -> dict[str, Any]:
             "agent": agent_keys,
             "host": _section(HostKeys, "clusterConfig", at="host"),
             "floating": floating,
+            "metrics": metrics,
         },
     }
 
@@ -151,6 +153,7 @@ def _special_rules() -> dict[str, dict[str, Any]]:
         "endpoints": {"type": "array", "items": {"type": "string", "pattern": r"^[^/\s]+:[0-9]{1,5}$"}},
         "environmentVariables": {"type": "object", "additionalProperties": _TEXT},
         "floating": {"type": "object", "allOf": [{"$ref": "#/definitions/floating"}]},
+        "metrics": {"type": "object", "allOf": [{"$ref": "#/definitions/metrics"}]},
         "peerPort": port,
         "port": port,
         "ports": {"type": "array", "items": port},

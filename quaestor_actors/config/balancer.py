@@ -17,6 +17,7 @@ from quaestor_actors.config.agents import (
 from quaestor_actors.config.certificate import check_authorities, check_certificate
 from quaestor_actors.config.loaded import LoadedCluster
 from quaestor_actors.config.locate import LOAD_BALANCER_FILE
+from quaestor_actors.config.metrics import read_metrics
 from quaestor_actors.config.ports import Claim, check_claims, claims_of, host_key, on_same_host
 from quaestor_actors.config.report import Place, Report, place_of
 from quaestor_actors.config.schema import LoadBalancerKeys
@@ -32,7 +33,15 @@ from quaestor_actors.config.store import (
 from quaestor_actors.config.yaml_document import read_document
 from quaestor_actors.config.yaml_values import is_null
 from quaestor_actors.core.location import ClientTls
-from quaestor_actors.core.spec import KEY_VALUE_STORE, WORKER, AgentSpec, BalancerSpec, ClusterSpec, StoreSpec
+from quaestor_actors.core.spec import (
+    KEY_VALUE_STORE,
+    WORKER,
+    AgentSpec,
+    BalancerSpec,
+    ClusterSpec,
+    MetricsSpec,
+    StoreSpec,
+)
 from quaestor_actors.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -82,6 +91,9 @@ class BalancerFile:
     """Where its services are said to be."""
     stores: tuple[tuple[Place, StoreSpec], ...]
     """What may hold the registry, in file order, and where that is said."""
+    metrics: MetricsSpec | None
+    """Of a balancer that runs alone."""
+    metrics_place: Place
 
 
 def read_balancer_file(file: Path, *, report: Report, environ: Mapping[str, str]) -> BalancerFile | None:
@@ -102,7 +114,8 @@ def read_balancer_file(file: Path, *, report: Report, environ: Mapping[str, str]
     _check_ranking(section, report)
     for agent in agents:
         _check_agent(agent, report)
-    _check_ports(section, agents, report)
+    metrics, claims_of_metrics = read_metrics(section, report)
+    _check_ports(section, agents, report, claims_of_metrics)
     spec = BalancerSpec(
         host_name=section.keys.host_name,
         port=section.keys.port,
@@ -130,6 +143,8 @@ def read_balancer_file(file: Path, *, report: Report, environ: Mapping[str, str]
         spec=spec,
         workers=tuple(claims_of(agent for agent in agents if agent.agent_type == WORKER)),
         stores=_stores(agents, spec, folder=file.parent, environ=environ, report=report),
+        metrics=metrics,
+        metrics_place=section.place_of("metrics"),
     )
 
 
@@ -219,14 +234,16 @@ def _check_agent(agent: AgentSection, report: Report) -> None:
         report.warn(section.entries[key].key, f"has no effect here; the balancer {why}")
 
 
-def _check_ports(section: Section[LoadBalancerKeys], agents: tuple[AgentSection, ...], report: Report) -> None:
+def _check_ports(
+    section: Section[LoadBalancerKeys], agents: tuple[AgentSection, ...], report: Report, of_metrics: tuple[Claim, ...]
+) -> None:
     own = []
     if "port" not in section.broken:
         keys = section.keys
         own = [Claim(owner="the load balancer", host_name=keys.host_name, port=keys.port, place=section.place)]
     # With hosts the ports are those of the hosts.
     here = (agent for agent in agents if not agent.section.keys.hosts)
-    check_claims([*own, *claims_of(here)], report=report, same_interface=on_same_host)
+    check_claims([*own, *of_metrics, *claims_of(here)], report=report, same_interface=on_same_host)
 
 
 def _service_spec(agent: AgentSection, *, tls: ClientTls, environ: Mapping[str, str]) -> AgentSpec:
@@ -255,6 +272,7 @@ def load_balancer(directory: Path, *, environ: Mapping[str, str]) -> LoadedClust
         balancer=balancer.spec,
         static_agents=tuple(agent for agent in workers if not agent.exclude_from_registry),
         stores=tuple(store for _, store in balancer.stores),
+        metrics=balancer.metrics,
     )
     if not spec.static_agents and not spec.stores:
         report.warn(Place(line=1, column=1, path="agents"), f"no {WORKER} agent is registered; nothing is balanced")

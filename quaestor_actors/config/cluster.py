@@ -27,6 +27,7 @@ from quaestor_actors.config.hosts import Hosts, read_hosts
 from quaestor_actors.config.loaded import LoadedCluster
 from quaestor_actors.config.locate import CLUSTER_FILE, LOAD_BALANCER_FILE
 from quaestor_actors.config.managed_etcd import EtcdAgent, read_etcd_agent, started_as
+from quaestor_actors.config.metrics import read_metrics
 from quaestor_actors.config.ports import Claim, check_claims, claims_of, on_this_machine
 from quaestor_actors.config.probing import check_probe
 from quaestor_actors.config.process_context import check_limits, check_user, check_working_directory
@@ -123,14 +124,15 @@ def load_cluster(directory: Path, *, environ: Mapping[str, str], host: str | Non
         balancer_file = _balancer_file(second, agents, environ, balancer_report)
         _check_builtin(builtin, balancer_file, report)
         balancer = _balancer_spec(builtin, balancer_file, around.authorities)
-    _check_ports(agents, etcd, balancer, around)
+    metrics, claims_of_metrics = read_metrics(section, report)
+    _check_ports(agents, etcd, balancer, around, claims_of_metrics)
     check_auto_shutdown(section, agents, report)
     specs = _specs(agents, etcd, around)
     stores = _stores(etcd, specs, balancer_file, around, balancer_report)
     here = [agent for agent in agents if agent.is_here]
     warn_of_loopback(here, etcd=_naming(etcd, around.hosts), stores=stores, report=report)
     spec = _cluster_spec(section, specs, balancer if builtin in here else None, stores)
-    spec = _on_hosts(spec, section, around)
+    spec = replace(_on_hosts(spec, section, around), metrics=metrics)
     faults = (*report.sorted_faults(), *balancer_report.sorted_faults())
     if faults:
         raise ConfigError(faults)
@@ -154,6 +156,8 @@ def _balancer_file(
         return None
     read = read_balancer_file(file, report=report, environ=environ)
     warn_of_strangers(read, claims_of(agents), report)
+    if read is not None and read.metrics is not None:
+        report.warn(read.metrics_place, f"has no effect here; {CLUSTER_FILE} says where the metrics of a cluster are")
     return read
 
 
@@ -222,9 +226,13 @@ def _naming(etcd: EtcdAgent | None, hosts: Hosts) -> EtcdAgent | None:
 
 
 def _check_ports(
-    agents: tuple[AgentSection, ...], etcd: EtcdAgent | None, balancer: BalancerSpec | None, around: _Around
+    agents: tuple[AgentSection, ...],
+    etcd: EtcdAgent | None,
+    balancer: BalancerSpec | None,
+    around: _Around,
+    of_metrics: tuple[Claim, ...],
 ) -> None:
-    claims = []
+    claims = [*of_metrics]
     builtin = next((agent for agent in agents if agent.is_builtin_balancer), None)
     if builtin is not None and balancer is not None:
         claims.append(

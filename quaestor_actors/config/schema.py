@@ -99,6 +99,8 @@ class ClusterKeys(Keys):
     """Each is read as `HostKeys`."""
     allowed_networks: tuple[Network, ...] = ()
     cookie_file: FileName | None = None
+    metrics: dict[str, object] | None = None
+    """Is read as `MetricsKeys`."""
 
 
 class HostKeys(Keys):
@@ -116,6 +118,13 @@ class FloatingKeys(Keys):
     prefer: tuple[HostName, ...] = ()
 
 
+class MetricsKeys(Keys):
+    """`metrics` of `clusterConfig` or `loadBalancerConfig`."""
+
+    port: Port | None = None
+    host: HostName = "127.0.0.1"
+
+
 class LoadBalancerKeys(Keys):
     """`loadBalancerConfig`."""
 
@@ -130,3 +139,5 @@ class LoadBalancerKeys(Keys):
     recently_used_timeout_seconds: Seconds = 5.0
     ranking: RankingName = "least_loaded"
     load_report_max_age_seconds: Period = 60.0
+    metrics: dict[str, object] | None = None
+    """Is read as `MetricsKeys`."""

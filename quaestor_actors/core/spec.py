@@ -214,6 +214,15 @@ class StoreSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsSpec:
+    """Where Prometheus finds the metrics."""
+
+    port: int
+    host: str = "127.0.0.1"
+    """A local address, or a name of one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HostSpec:
     """One of several machines that are one cluster."""
 
@@ -260,3 +269,5 @@ class ClusterSpec:
     """Services that somebody else runs; the registry holds them for as long as no store answers."""
     stores: tuple[StoreSpec, ...] = ()
     """The first one that answers holds the registry; none: it is in the memory of this cluster."""
+    metrics: MetricsSpec | None = None
+    """None: nobody is told."""

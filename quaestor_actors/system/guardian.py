@@ -33,6 +33,7 @@ from quaestor_actors.actors.root_messages import (
     StartRoot,
 )
 from quaestor_actors.adapters import notify, ports, processes, runtime_directory
+from quaestor_actors.adapters.metrics_server import taken
 from quaestor_actors.adapters.processes import WatchedProcess
 from quaestor_actors.adapters.runtime_directory import LauncherLock, SystemRecord
 from quaestor_actors.core import readiness
@@ -83,7 +84,7 @@ class Guardian:
         self._environ = dict(environ)
         self._report = report
         self._source = SourceWatch(source, report.said)
-        self._service = ServiceManager(environ, spec, self._ping)
+        self._service = ServiceManager(environ, spec, self._ping, ready=report.ready)
         for name in notify.VARIABLES:
             self._environ.pop(name, None)
             # Actors inherit this process's own, and run commands that check members.
@@ -139,6 +140,9 @@ class Guardian:
                 f"the balancer's port {balancer.port} is taken by {ports.holder_of(balancer.port)}: end that "
                 "process, or set another port in quaestor.loadbalancer.config.yml"
             )
+        metrics = self._spec.metrics
+        if metrics is not None and not comes_free(metrics.host, metrics.port, patience_s):
+            raise ConflictError(taken(metrics.host, metrics.port))
 
     def _end_leftover(self) -> bool:
         """End the actor system that a killed launcher left behind; its members live on and are adopted."""

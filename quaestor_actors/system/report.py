@@ -19,3 +19,5 @@ class Report:
     reloaded: Callable[[ClusterSpec, Plan], None]
     waiting: Callable[[float], None]
     """Now and then while the cluster stops, with the seconds until it is no longer waited for."""
+    ready: Callable[[str], None] | None = None
+    """Once, when the start is complete, with how it is; None: nobody waits for it."""

@@ -18,17 +18,26 @@ from quaestor_actors.core.spec import ClusterSpec
 class ServiceManager:
     """The launcher's voice towards systemd; silent where there is none."""
 
-    def __init__(self, environ: Mapping[str, str], spec: ClusterSpec, ask_root: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        spec: ClusterSpec,
+        ask_root: Callable[[], None],
+        *,
+        ready: Callable[[str], None] | None = None,
+    ) -> None:
         """Begin with a cluster of which nothing is known.
 
         Args:
             environ: the launcher's environment, in which systemd says how to be told.
             spec: the cluster.
             ask_root: has the root give a sign of life.
+            ready: is told once when systemd would be told that the start is complete.
         """
         self._notifier = Notifier(environ)
         self._ask_root = ask_root
-        self._is_wanted = "NOTIFY_SOCKET" in environ
+        self._ready = ready
+        self._is_wanted = "NOTIFY_SOCKET" in environ or ready is not None
         self._state = readiness.create(
             spec, now=time.monotonic(), watchdog_interval_s=self._notifier.watchdog_interval_s
         )
@@ -47,6 +56,9 @@ class ServiceManager:
             match effect:
                 case readiness.Announce(status=status):
                     self._notifier.ready(status)
+                    if self._ready is not None:
+                        self._ready(status)
+                        self._ready = None
                 case readiness.Tell(status=status):
                     self._notifier.status(status)
                 case readiness.AskRoot():

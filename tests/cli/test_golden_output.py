@@ -17,7 +17,7 @@ from quaestor_actors.cli.forms import Form, rendered
 
 GOLDEN = Path(__file__).with_name("golden")
 SCHEMAS = ROOT / "docs" / "schemas"
-NAMES = ("status", "tree", "registry-list", "plan", "discover", "health", "load", "events")
+NAMES = ("status", "tree", "registry-list", "plan", "discover", "health", "load", "events", "doctor")
 
 
 def schema_of(name: str) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def test__other_forms(name: str, form: Form) -> None:
     expect_golden(GOLDEN / f"{name}-{form.value}.{suffix}", rendered(listings()[name], form))
 
 
-@pytest.mark.parametrize("name", ["status", "tree", "events"])
+@pytest.mark.parametrize("name", ["status", "tree", "events", "doctor"])
 def test__colours__in_a_terminal(name: str) -> None:
     expect_golden(GOLDEN / f"{name}-colours.txt", rendered(listings()[name], Form.TABLE, width=100, has_colours=True))
 

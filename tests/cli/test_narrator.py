@@ -11,6 +11,7 @@ from support.listings import member
 
 from quaestor_actors.actors.root_messages import Changed
 from quaestor_actors.actors.view import AgentView, MemberView, RegistryView
+from quaestor_actors.console import LinesForPeople
 from quaestor_actors.core.spec import ClusterSpec
 from quaestor_actors.launcher import Narrator
 
@@ -22,7 +23,7 @@ FOLLOWING = RegistryView(
 def told(*views: RegistryView) -> list[str]:
     """Return the lines, without the times."""
     stream = io.StringIO()
-    narrator = Narrator(ClusterSpec(name="demo"), stream)
+    narrator = Narrator(ClusterSpec(name="demo"), LinesForPeople(stream))
     for view in views:
         narrator.changed(Changed(registry=view))
     return [line.partition(" ")[2] for line in stream.getvalue().splitlines()]
@@ -68,7 +69,7 @@ AGENT = AgentView(agent="Worker", phase="stopping", reason="", waits_for=())
 
 
 def stopping(stream: io.StringIO, *members: MemberView) -> str:
-    narrator = Narrator(ClusterSpec(name="demo"), stream)
+    narrator = Narrator(ClusterSpec(name="demo"), LinesForPeople(stream))
     narrator.changed(Changed(members=members, agents=(AGENT,)))
     before = len(stream.getvalue())
     narrator.waiting(40.2)

@@ -12,6 +12,7 @@ from support.config_hosts import THREE, TWO_HERE, agent, be, complaints, load
 from quaestor_actors import launcher
 from quaestor_actors.config import CLUSTER_FILE
 from quaestor_actors.config.loaded import NO_HOSTS_YET
+from quaestor_actors.console import Console
 from quaestor_actors.core.spec import COOKIE_VARIABLE, ClusterSpec, HostSpec
 from quaestor_actors.system.source import Source
 
@@ -166,7 +167,8 @@ def test__cluster__takes_the_host_and_knows_later_that_there_was_a_cookie(
 ) -> None:
     specs = []
 
-    def run(spec: ClusterSpec, *, source: Source) -> int:
+    def run(spec: ClusterSpec, *, console: Console, source: Source) -> int:
+        del console
         specs.append(spec)
         # As whoever uses it does.
         del os.environ[COOKIE_VARIABLE]

@@ -7,6 +7,7 @@ from typing import Any
 
 from quaestor_actors.actors.view import ActorView, AgentView, MemberView, RegistryView, TreeView
 from quaestor_actors.cli.discover import Found, Question, discover_listing
+from quaestor_actors.cli.doctor import doctor_listing
 from quaestor_actors.cli.events_rendering import events_listing
 from quaestor_actors.cli.explain_rendering import Explained
 from quaestor_actors.cli.health import Verdict, health_listing
@@ -18,6 +19,7 @@ from quaestor_actors.cli.render import Shown, status_listing
 from quaestor_actors.cli.render_plan import plan_listing
 from quaestor_actors.cli.render_tree import tree_listing
 from quaestor_actors.cli.version import version_listing
+from quaestor_actors.core.diagnosis import Finding, Severity
 from quaestor_actors.core.event import Event, EventKind
 from quaestor_actors.core.load import LoadReport
 from quaestor_actors.core.location import Location
@@ -154,6 +156,24 @@ PLAN = Plan(
 )
 
 
+FINDINGS = [
+    Finding(
+        check="orphans",
+        severity=Severity.WARNING,
+        what="members of demo run on without a supervisor: pid 4121, 4122",
+        where="/run/quaestor/demo",
+        remedy="quaestor cluster takes them over; or end them: kill 4121 4122",
+    ),
+    Finding(
+        check="ports",
+        severity=Severity.ERROR,
+        what="port 5161 of Worker/1 is taken by pid 77 (an\x1b[2Jother)",
+        where="localhost:5161",
+        remedy="end that process, or give another port in the configuration",
+    ),
+]
+
+
 CRASHED = TROUBLED.tree.members[1].reason
 
 EVENTS = (
@@ -263,5 +283,6 @@ def listings() -> dict[str, Listing[Any]]:
         "health": health_listing(verdict),
         "load": load_listing(Load(address="localhost:5161", service="Worker", scope="", report=report)),
         "events": events_listing(EVENTS, cluster="demo", zone=UTC),
+        "doctor": doctor_listing(FINDINGS),
         "version": version_listing(),
     }

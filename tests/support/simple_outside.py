@@ -271,7 +271,7 @@ class World:
             Timer: self.clock.timer,
             Mailbox: FakeMailbox,
             LoopThread: FakeLoop,
-            HealthWatch: lambda loop, timing, on_report: WorldProbe(self, timing, on_report),  # noqa: ARG005 - by name
+            HealthWatch: lambda timing, on_report, **_: WorldProbe(self, timing, on_report),
             IdlenessWatch: lambda loop, on_idle: WorldIdleness(self, on_idle),  # noqa: ARG005 - by name
             MemoryStore: lambda: MemoryStore(self.clock.now),
             StoreLink: partial(DirectLink, self),
