@@ -154,7 +154,8 @@ def _ended(tree: Tree, event: ChildEnded, now: float) -> Step:
     child = _current(tree, event.name, event.incarnation)
     if child is None or child.state in ABSENT or tree.given_up:
         return tree, ()
-    if (tree.stopping or child.leaving) and 0 < child.stops < child.spec.stop_tries:
+    was_asked = child.leaving or (tree.stopping and child.state is ActorState.STOPPING)
+    if was_asked and 0 < child.stops < child.spec.stop_tries:
         return _stop_again(tree, child, now)
     if tree.stopping and child.state is not ActorState.STOPPING and child.stops + 1 < child.spec.stop_tries:
         # It has not been asked yet, and what it keeps has to stop all the same.

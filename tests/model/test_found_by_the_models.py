@@ -141,6 +141,11 @@ def test__actor_ends_while_the_tree_stops__before_it_was_asked__another_one_stop
     assert kept(StopTree(), reported, CRASH) == (CreateActor(name="agent", incarnation=2),)
 
 
+def test__actor_ends_twice_while_the_tree_stops__before_it_was_asked__is_not_asked_before_its_turn() -> None:
+    again = ChildEnded(name="agent", incarnation=2)
+    assert kept(StopTree(), CRASH, again) == (CreateActor(name="agent", incarnation=3),)
+
+
 def test__stop__actor_backs_off__is_created_to_stop_what_it_kept() -> None:
     again = ChildEnded(name="agent", incarnation=2)
     assert CreateActor(name="agent", incarnation=3) in kept(CRASH, again, StopTree())

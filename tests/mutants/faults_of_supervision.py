@@ -264,7 +264,7 @@ FAULTS_OF_SUPERVISION = (
     Fault(
         name="who died while stopping is not created again to stop what is left",
         file="core/tree.py",
-        old="    if (tree.stopping or child.leaving) and 0 < child.stops < child.spec.stop_tries:",
+        old="    if was_asked and 0 < child.stops < child.spec.stop_tries:",
         new="    if False:",
         tests=_TREE,
     ),
