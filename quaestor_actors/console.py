@@ -23,7 +23,7 @@ WHO_WIDTH = 12
 STATE_WIDTH = 12
 
 _ERRORS = frozenset({"failed", "gave_up", "crashed"})
-_WARNINGS = frozenset({"backing_off", "degraded", "fallback", "withheld"})
+_WARNINGS = frozenset({"backing_off", "degraded", "fallback", "lost", "withheld"})
 
 
 class LogFormat(StrEnum):

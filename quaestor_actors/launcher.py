@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from quaestor_actors.actors.root_messages import Changed
-from quaestor_actors.actors.view import ActorView, AgentView, LocationView, MemberView, RegistryView
+from quaestor_actors.actors.view import ActorView, AgentView, HostView, LocationView, MemberView, RegistryView
 from quaestor_actors.console import Console, LinesForPeople, News
 from quaestor_actors.core.event import EventKind
 from quaestor_actors.core.plan import Plan
@@ -70,6 +70,8 @@ class Narrator:
             self.say(text)
         if change.registry is not None:
             self._registry(change.registry)
+        for host in change.hosts:
+            self._host(host)
         self._whole()
 
     def reloaded(self, spec: ClusterSpec, plan: Plan) -> None:
@@ -168,6 +170,17 @@ class Narrator:
             f"{registry.store}{reason}",
             store=registry.store,
             reason=registry.reason or None,
+        )
+
+    def _host(self, host: HostView) -> None:
+        self._tell(
+            EventKind.HOST,
+            f"host {host.name}",
+            host.state,
+            host.reason,
+            host=host.name,
+            address=host.address,
+            reason=host.reason,
         )
 
     def _whole(self) -> None:

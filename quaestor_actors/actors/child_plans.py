@@ -13,6 +13,8 @@ from quaestor_actors.actors.base import Identity, TreeActor
 from quaestor_actors.actors.children import ChildPlan
 from quaestor_actors.actors.coordinator import CoordinatorActor
 from quaestor_actors.actors.coordinator_messages import StartCoordinator
+from quaestor_actors.actors.hosts import HostsActor
+from quaestor_actors.actors.hosts_messages import StartHosts
 from quaestor_actors.actors.metrics import MetricsActor, StartMetrics
 from quaestor_actors.actors.registry import RegistryActor
 from quaestor_actors.actors.registry_messages import StartRegistry
@@ -28,6 +30,7 @@ REGISTRY = "registry"
 BALANCER = "balancer"
 METRICS = "metrics"
 COORDINATOR = "coordinator"
+HOSTS = "hosts"
 STOP_MARGIN_S = 5.0
 """What an actor may need beyond its members' own deadlines to stop."""
 STOP_TRIES = 3
@@ -72,6 +75,8 @@ class ChildPlans:
         plans = [self._registry(rank=last)]
         if self.spec.hosts and self.spec.stores:
             plans.append(self._coordinator(rank=last))
+        if self.spec.has_other_hosts:
+            plans.append(self._hosts(rank=last))
         plans += [self._agent(name, agent, rank=ranks[agent.agent_type]) for name, agent in self.agents.items()]
         rank = ranks[LOAD_BALANCER] if LOAD_BALANCER in awaited else 0
         plans += [self._balancer(name, number, rank=rank) for number, name in enumerate(self.balancers, start=1)]
@@ -152,6 +157,17 @@ class ChildPlans:
             )
 
         return self._plan(COORDINATOR, CoordinatorActor, rank=rank, first=first)
+
+    def _hosts(self, *, rank: int) -> ChildPlan:
+        def first(incarnation: int) -> StartHosts:
+            return StartHosts(
+                identity=self._identity(HOSTS, incarnation),
+                hosts=self.spec.hosts,
+                own=self.spec.host,
+                log_directory=self._start.log_directory,
+            )
+
+        return self._plan(HOSTS, HostsActor, rank=rank, first=first)
 
     def _balancer(self, name: str, number: int, *, rank: int) -> ChildPlan:
         def first(incarnation: int) -> StartBalancer:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from quaestor_actors.actors.view import (
         ActorView,
         AgentView,
+        HostView,
         LocationView,
         MemberView,
         RegistrationView,
@@ -48,6 +49,7 @@ class Changed:
     """None: as before."""
     said: tuple[str, ...] = ()
     """Sentences about the cluster as a whole."""
+    hosts: tuple[HostView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

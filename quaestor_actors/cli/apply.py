@@ -16,7 +16,7 @@ from quaestor_actors.cli.asking import ask_root, running_cluster
 from quaestor_actors.cli.control import wait_options
 from quaestor_actors.cli.exit_codes import ExitCode
 from quaestor_actors.cli.following import POLL_S, Order, follow
-from quaestor_actors.cli.inspect import fetch_tree
+from quaestor_actors.cli.inspect import fetch_here
 from quaestor_actors.cli.options import cluster_option
 from quaestor_actors.cli.plan_wishes import wishes_of_plan
 from quaestor_actors.cli.reading import Reader, Reading, read_cluster, read_load_balancer
@@ -37,7 +37,7 @@ def apply(name: str | None, *, yes: bool, no_wait: bool, timeout_s: float | None
 
     What is wrong with the files is said first, and then nothing is done. Otherwise it shows what will change, as
     `quaestor plan` does, asks whether to go on, and ends when every member that it touches is as configured; after
-    300 s, or --timeout, it waits no longer.
+    300 s, or --timeout, it waits no longer. Of several hosts it concerns the one on which it is run.
 
     Example: quaestor apply --yes
     """
@@ -48,7 +48,7 @@ def apply(name: str | None, *, yes: bool, no_wait: bool, timeout_s: float | None
     reply = ask_root(directory, lambda request_id: PlanRequest(request_id=request_id, spec=reading.spec), PlanReply)
     if reply.plan.refusal is not None:
         raise ConflictError(reply.plan.refusal)
-    before = fetch_tree(directory.name).tree
+    before = fetch_here(directory.name).tree
     wished = wishes_of_plan(reply.plan, reading.spec, before)
     for action in reply.plan.actions:
         click.echo(str(action))
@@ -101,7 +101,7 @@ def _wait_until_taken(cluster: str, reloads: int) -> None:
     while time.monotonic() < deadline:
         # The root may be replaced meanwhile; the next one answers.
         with contextlib.suppress(NotRunningError):
-            if fetch_tree(cluster).tree.reloads != reloads:
+            if fetch_here(cluster).tree.reloads != reloads:
                 return
         time.sleep(POLL_S)
     raise OperationError(f"the launcher of {cluster!r} has not taken it: its own output says why")

@@ -41,7 +41,7 @@ def check(config_directory: Path | None, host: str | None) -> None:
         if (directory / CLUSTER_FILE).exists():
             raise
         loaded = load_balancer(directory, environ=os.environ)
-    for line in loaded.remarks():
+    for line in loaded.warnings:
         click.echo(line)
     for file in loaded.files:
         click.echo(f"{file}: ok")

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
 from quaestor_actors.actors.agent_messages import Command
 from quaestor_actors.actors.root_messages import CommandReply, CommandRequest
-from quaestor_actors.cli.asking import ask_root, running_cluster
+from quaestor_actors.cli.asking import ask_root, own_host, running_cluster
+from quaestor_actors.cli.exit_codes import ExitCode
 from quaestor_actors.cli.following import Order, follow
-from quaestor_actors.cli.inspect import fetch_tree
+from quaestor_actors.cli.inspect import fetch_here
 from quaestor_actors.cli.options import Seconds, cluster_option
 from quaestor_actors.cli.render import words
 from quaestor_actors.cli.running_names import selector_names
-from quaestor_actors.cli.wishes import Goal, Outcome, wishes
+from quaestor_actors.cli.wishes import Goal, Outcome, Wish, wishes
 from quaestor_actors.errors import ConflictError
 
 TIMEOUT_S = 60.0
@@ -50,7 +52,29 @@ def _command(
     command: Command, selectors: tuple[str, ...], name: str | None, *, no_wait: bool, timeout_s: float | None
 ) -> None:
     directory = running_cluster(name)
-    before = fetch_tree(directory.name).tree
+    verb = command.value.partition("_")[0]
+    if own_host(directory):
+        from quaestor_actors.cli.control_hosts import command_on_hosts
+
+        wished, has_failed = command_on_hosts(directory, command, selectors, GOALS[command])
+    else:
+        wished, has_failed = _command_here(directory, command, selectors), False
+
+    def reached(outcome: Outcome) -> None:
+        click.echo(f"{verb} {outcome.wish.who}: {words(outcome.state)}")
+
+    if no_wait:
+        for wish in wished:
+            click.echo(f"{verb} {wish.who}: requested")
+    elif wished:
+        title = f"{verb} {' '.join(selectors)}"
+        follow(Order(title=title, cluster=directory.name, wishes=wished, timeout_s=timeout_s, reached=reached))
+    if has_failed:
+        raise click.exceptions.Exit(ExitCode.FAILED)
+
+
+def _command_here(directory: Path, command: Command, selectors: tuple[str, ...]) -> tuple[Wish, ...]:
+    before = fetch_here(directory.name).tree
     reply = ask_root(
         directory,
         lambda request_id: CommandRequest(request_id=request_id, command=command, selectors=selectors),
@@ -61,26 +85,7 @@ def _command(
         raise ConflictError(
             f"the cluster {directory.name!r} has no member {names}; nothing was done (`quaestor status` shows them)"
         )
-    verb = command.value.partition("_")[0]
-    if no_wait:
-        for member in reply.members:
-            click.echo(f"{verb} {member}: requested")
-        return
-
-    def reached(outcome: Outcome) -> None:
-        click.echo(f"{verb} {outcome.wish.member}: {words(outcome.state)}")
-
-    rolling_before = {agent.agent: agent.rolling_restarts for agent in before.agents}
-    follow(
-        Order(
-            title=f"{verb} {' '.join(selectors)}",
-            cluster=directory.name,
-            wishes=wishes(before, reply.members, GOALS[command]),
-            timeout_s=timeout_s,
-            reached=reached,
-            rolling_before=rolling_before if command is Command.RESTART_ROLLING else None,
-        )
-    )
+    return wishes(before, reply.members, GOALS[command], is_rolling=command is Command.RESTART_ROLLING)
 
 
 def _or_default(timeout_s: float | None) -> float:
@@ -95,7 +100,7 @@ def start(selectors: tuple[str, ...], name: str | None, *, no_wait: bool, timeou
     """Start members that were stopped or given up, and put those back that are drained.
 
     One that serves is left alone. It ends when they serve; after 60 s, or --timeout, it waits no longer. SELECTOR is
-    a member (Worker/2) or an agent (Worker, Worker/*).
+    a member (Worker/2) or an agent (Worker, Worker/*), of several hosts on all of them, or on one (Worker/2@a3).
 
     Example: quaestor start Worker/2
     """
@@ -110,7 +115,7 @@ def stop(selectors: tuple[str, ...], name: str | None, *, no_wait: bool, timeout
     """Stop members in order: deregistered, drained, ended. They stay stopped until started by hand.
 
     It ends when they have stopped; after 60 s, or --timeout, it waits no longer. SELECTOR is a member (Worker/2) or an
-    agent (Worker, Worker/*).
+    agent (Worker, Worker/*), of several hosts on all of them, or on one (Worker/2@a3).
 
     Example: quaestor stop Worker/2
     """
@@ -119,7 +124,7 @@ def stop(selectors: tuple[str, ...], name: str | None, *, no_wait: bool, timeout
 
 @click.command(short_help="Stop members in order, and start them again.")
 @selectors_argument
-@click.option("--rolling", is_flag=True, help="Never more than maxUnavailable of an agent at once.")
+@click.option("--rolling", is_flag=True, help="Never more than maxUnavailable of an agent at once, on each host.")
 @wait_options
 @cluster_option
 def restart(
@@ -129,7 +134,8 @@ def restart(
 
     All at once, or with --rolling one after the other: the next one goes when the replacement serves, and if one does
     not, the rest is left as it is. It ends when they serve; after 60 s (with --rolling never), or --timeout, it waits
-    no longer. SELECTOR is a member (Worker/2) or an agent (Worker, Worker/*).
+    no longer. SELECTOR is a member (Worker/2) or an agent (Worker, Worker/*), of several hosts on all of them, or on
+    one (Worker/2@a3); with --rolling each host goes by itself.
 
     Example: quaestor restart Worker --rolling
     """
@@ -146,7 +152,8 @@ def drain(selectors: tuple[str, ...], name: str | None, *, no_wait: bool, timeou
     """Take members out of discovery: they stay up, finish their requests and get no new ones.
 
     They stay so through restarts, until `quaestor start` puts them back. It ends when no request is running; after
-    60 s, or --timeout, it waits no longer. SELECTOR is a member (Worker/2) or an agent (Worker, Worker/*).
+    60 s, or --timeout, it waits no longer. SELECTOR is a member (Worker/2) or an agent (Worker, Worker/*), of several
+    hosts on all of them, or on one (Worker/2@a3).
 
     Example: quaestor drain Worker/2
     """

@@ -141,14 +141,14 @@ def _of_running_cluster(name: str | None) -> tuple[str, Mapping[Place, bool]]:
     """Return the address of a running cluster's balancer, and which of the locations that it knows have TLS."""
     # With an address nobody pays for these.
     from quaestor_actors.cli.asking import running_cluster
-    from quaestor_actors.cli.inspect import fetch_tree
+    from quaestor_actors.cli.inspect import fetch_here
     from quaestor_actors.cli.registry_cluster import ask_contents
 
     try:
         directory = running_cluster(name)
     except NotRunningError as error:
         raise NotRunningError(f"{error}, or name a balancer with --address HOST:PORT") from error
-    tree = fetch_tree(directory.name).tree
+    tree = fetch_here(directory.name).tree
     if tree.balancer_address is None:
         raise OperationError(f"the cluster {tree.cluster!r} has no balancer that listens; name one with --address")
     locations = [entry.location for entry in ask_contents(directory).entries]

@@ -14,6 +14,7 @@ from quaestor_actors.cli.asking import ask_root
 from quaestor_actors.core.diagnosis import Finding, Severity
 from quaestor_actors.errors import NotRunningError, OperationError
 from quaestor_actors.system.cookie import COOKIE_VARIABLE
+from quaestor_actors.system.host_endpoint import COOKIE_NAME
 
 
 def of_clusters(base: Path) -> Iterator[Finding]:
@@ -80,7 +81,8 @@ def _running(directory: Path) -> Iterator[Finding]:
             where=str(directory),
             remedy="start it again: quaestor cluster takes over",
         )
-    cookie = directory / "cookie"
+    record = runtime_directory.read_system_record(directory)
+    cookie = Path(record.cookie_file) if record is not None and record.cookie_file else directory / COOKIE_NAME
     digits = os.environ.get(COOKIE_VARIABLE)
     if digits is not None and cookie.exists() and _differs(cookie, digits):
         yield Finding(

@@ -20,6 +20,8 @@ from quaestor_actors.core.diagnosis import Finding, Severity, of_clock, of_descr
 from quaestor_actors.core.location import ClientTls, join_address
 from quaestor_actors.core.spec import KEY_VALUE_STORE, ClusterSpec, StoreSpec
 from quaestor_actors.errors import OperationError
+from quaestor_actors.system.cookie import COOKIE_VARIABLE
+from quaestor_actors.system.host_endpoint import endpoint_of
 
 ANSWER_TIMEOUT_S = 2.0
 HTTP_DATE_S = 1.0
@@ -30,6 +32,8 @@ def of_configuration(spec: ClusterSpec, base: Path) -> Iterator[Finding]:
     """Yield what is wrong for a cluster of this specification."""
     directory = base / spec.name
     yield from _of_ports(spec, directory)
+    if spec.has_other_hosts:
+        yield from _of_host(spec, directory)
     yield from _of_secrets(spec)
     is_running = runtime_directory.is_running(directory)
     runs_etcd = any(agent.agent_type == KEY_VALUE_STORE and agent.executable for agent in spec.agents)
@@ -59,6 +63,9 @@ def _of_ports(spec: ClusterSpec, directory: Path) -> Iterator[Finding]:
         wanted.append(("the balancer", spec.balancer.host_name, spec.balancer.port))
     if spec.metrics is not None:
         wanted.append(("the metrics", spec.metrics.host, spec.metrics.port))
+    if spec.has_other_hosts:
+        endpoint = endpoint_of(spec)
+        wanted.append((f"the actors of {endpoint.name}", endpoint.interface.address, endpoint.port()))
     own = {process.pid for process in processes.find_tagged(f"{directory}/")}
     admin = runtime_directory.read_admin(directory)
     for who, host, port in wanted:
@@ -76,6 +83,29 @@ def _of_ports(spec: ClusterSpec, directory: Path) -> Iterator[Finding]:
         )
 
 
+def _of_host(spec: ClusterSpec, directory: Path) -> Iterator[Finding]:
+    """Yield why this machine could not take part as one of several hosts."""
+    endpoint = endpoint_of(spec)
+    try:
+        endpoint.check_address()
+    except OperationError as error:
+        remedy = "give the machine that address, or correct it in hosts, on all of them"
+        yield Finding(
+            check="hosts", severity=Severity.ERROR, what=str(error), where=endpoint.interface.address, remedy=remedy
+        )
+    # One in the environment is removed when it is read; a watching command needs it again.
+    digits = os.environ.get(COOKIE_VARIABLE)
+    try:
+        endpoint.cookie(directory)
+    except OperationError as error:
+        where = endpoint.cookie_file or f"{COOKIE_VARIABLE} in the environment"
+        remedy = "all hosts need the same 32 random bytes, in a file of mode 600 of who runs the cluster"
+        yield Finding(check="secrets", severity=Severity.ERROR, what=str(error), where=where, remedy=remedy)
+    finally:
+        if digits is not None:
+            os.environ[COOKIE_VARIABLE] = digits
+
+
 def _is_of_cluster(pid: int, own: set[int]) -> bool:
     try:
         return bool({pid, os.getsid(pid), *(each.pid for each in psutil.Process(pid).parents())} & own)
@@ -85,7 +115,7 @@ def _is_of_cluster(pid: int, own: set[int]) -> bool:
 
 def _of_secrets(spec: ClusterSpec) -> Iterator[Finding]:
     # A certificate without a key beside it has the key in its own file.
-    found = [(spec.cookie_file, "the cookie of all hosts")]
+    found = []
     if spec.balancer is not None:
         found.append((spec.balancer.private_key_file or spec.balancer.certificate, "the balancer's key"))
     found += [(_key_of(agent.tls), f"the key for {agent.agent_type}") for agent in spec.agents]

@@ -381,7 +381,7 @@ def install_service(
         run_as=run_as,
     )
     _check_users(service)
-    for remark in (*loaded.remarks(), _exposed(service)):
+    for remark in (*loaded.warnings, _exposed(service)):
         if remark:
             click.echo(remark, err=True)
     _deliver(service, output, force=force)

@@ -151,8 +151,9 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "recyclingIntervalHours": "Age at which an idle member is replaced, ±10 %; 0: never. Default: 0.",
         "recyclingMemoryMegabytes": "Resident memory above which an idle member is replaced; 0: never. Default: 0.",
         "maxUnavailable": (
-            "Members that may be out of service at once for recycling or a changed configuration; one that "
-            "failed counts. Default: 1."
+            "Members that may be out of service at once for recycling, a changed configuration or `restart "
+            "--rolling`; one that failed counts, one that was stopped or drained by hand does not. Default: "
+            "1."
         ),
         "logMaxMegabytes": "Size at which a member's output file `TYPE-N.log` is rotated; 0: never. Default: 10.",
         "logFiles": "Rotated files that are kept: `TYPE-N.log.1` is the newest. Default: 5.",

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from quaestor_actors.actors.view import AgentView, MemberView
 from quaestor_actors.cli.render import NOTHING, age
+from quaestor_actors.core.host_selector import on_host
 
 _TENTHS_BELOW_S = 10.0
 
 
-def what_next(one: MemberView, agent: AgentView, now: float) -> str:
-    """Return what happens to a member if nobody does anything, and when."""
+def what_next(one: MemberView, agent: AgentView, now: float, *, host: str = "") -> str:
+    """Return what happens to a member if nobody does anything, and when.
+
+    Args:
+        one: the member.
+        agent: its agent.
+        now: seconds since the epoch.
+        host: on which of several hosts it is.
+    """
     due = NOTHING if one.deadline is None else left(one.deadline - now)
     match one.state:
         case "pending" if agent.waits_for:
@@ -27,15 +35,15 @@ def what_next(one: MemberView, agent: AgentView, now: float) -> str:
         case "backing_off":
             return f"next try {due}"
         case "drained" | "stopped" | "failed":
-            return _by_hand_alone(one)
+            return _by_hand_alone(one, host)
         case _:
             return _recycling(one, now)
 
 
-def _by_hand_alone(one: MemberView) -> str:
+def _by_hand_alone(one: MemberView, host: str) -> str:
     does = "puts it back" if one.state == "drained" else "starts it"
     first = "finishes its requests; then " if one.state == "drained" and one.awaits_idle else ""
-    return f"{first}nothing, until somebody {does}: quaestor start {one.member}"
+    return f"{first}nothing, until somebody {does}: quaestor start {on_host(one.member, host)}"
 
 
 def _recycling(one: MemberView, now: float) -> str:

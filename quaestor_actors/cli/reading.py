@@ -118,7 +118,7 @@ def read_cluster(
     found = find_config_directory(directory, CLUSTER_FILE, cwd=Path.cwd())
     loaded = load_cluster(found, environ=os.environ if environ is None else environ, host=host)
     files = (found / CLUSTER_FILE, found / LOAD_BALANCER_FILE)
-    return Reading(spec=loaded.spec, files=files, remarks=loaded.remarks())
+    return Reading(spec=loaded.spec, files=files, remarks=loaded.warnings)
 
 
 def read_load_balancer(directory: Path | None) -> Reading:
@@ -127,4 +127,4 @@ def read_load_balancer(directory: Path | None) -> Reading:
 
     found = find_config_directory(directory, LOAD_BALANCER_FILE, cwd=Path.cwd())
     loaded = load_balancer(found, environ=os.environ)
-    return Reading(spec=loaded.spec, files=loaded.files, remarks=loaded.remarks())
+    return Reading(spec=loaded.spec, files=loaded.files, remarks=loaded.warnings)

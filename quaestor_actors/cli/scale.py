@@ -5,16 +5,17 @@ from __future__ import annotations
 import click
 
 from quaestor_actors.actors.root_messages import ScaleReply, ScaleRequest
-from quaestor_actors.cli.asking import ask_root, running_cluster
+from quaestor_actors.cli.asking import ask_root, own_host, running_cluster
 from quaestor_actors.cli.control import wait_options
 from quaestor_actors.cli.exit_codes import ExitCode
 from quaestor_actors.cli.following import Order, follow
-from quaestor_actors.cli.inspect import fetch_tree
+from quaestor_actors.cli.inspect import fetch_here
 from quaestor_actors.cli.options import cluster_option
 from quaestor_actors.cli.plan_wishes import wishes_of_plan
 from quaestor_actors.cli.render import words
 from quaestor_actors.cli.running_names import agent_names
 from quaestor_actors.cli.wishes import Goal, Outcome
+from quaestor_actors.core.host_selector import on_host
 from quaestor_actors.core.spec import ClusterSpec
 from quaestor_actors.errors import ConflictError
 
@@ -30,12 +31,15 @@ def scale(agent: str, count: int, name: str | None, *, no_wait: bool, timeout_s:
     """Change the number of members of a running agent; the configuration file stays as it is.
 
     It holds until the configuration is read again, or the cluster is started again. Members with the highest numbers
-    go first. It ends when the new ones serve and the others are gone; after 60 s, or --timeout, it waits no longer.
+    go first. It ends when the new ones serve and the others are gone; after 60 s, or --timeout, it waits no longer. Of
+    several hosts it concerns the one on which it is run.
 
     Example: quaestor scale Worker 6
     """
     directory = running_cluster(name)
-    before = fetch_tree(directory.name).tree
+    here = own_host(directory)
+    agent = _agent_here(agent, here, count)
+    before = fetch_here(directory.name).tree
     reply = ask_root(
         directory, lambda request_id: ScaleRequest(request_id=request_id, agent=agent, count=count), ScaleReply
     )
@@ -45,11 +49,11 @@ def scale(agent: str, count: int, name: str | None, *, no_wait: bool, timeout_s:
         click.echo(f"quaestor: {reply.refused.reason}; nothing was done", err=True)
         raise click.exceptions.Exit(ExitCode.USAGE)
     if not reply.plan.actions:
-        click.echo(f"{agent} has {count} members already", err=True)
+        click.echo(f"{on_host(agent, here)} has {count} members already", err=True)
         return
     click.echo(
-        f"{agent} has {count} members until the configuration is read again (`quaestor apply`, SIGHUP, a changed "
-        "file): that sets the number back, as `quaestor plan` shows",
+        f"{on_host(agent, here)} has {count} members until the configuration is read again (`quaestor apply`, SIGHUP, "
+        "a changed file): that sets the number back, as `quaestor plan` shows",
         err=True,
     )
     if no_wait:
@@ -67,6 +71,18 @@ def scale(agent: str, count: int, name: str | None, *, no_wait: bool, timeout_s:
             timeout_s=limit_s,
             reached=tell_of_change,
         )
+    )
+
+
+def _agent_here(text: str, here: str, count: int) -> str:
+    agent, at, host = text.rpartition("@")
+    if not here or not at:
+        return text
+    if host.lower() == here.lower():
+        return agent
+    raise click.UsageError(
+        f"scale concerns the host on which it is run, which is {here}, and no other one; nothing was done: run "
+        f"`quaestor scale {agent} {count}` there"
     )
 
 

@@ -6,13 +6,14 @@ import time
 
 import click
 
+from quaestor_actors.cli.asking import own_host, running_cluster
 from quaestor_actors.cli.exit_codes import ExitCode
 from quaestor_actors.cli.following import progress_on_stderr
-from quaestor_actors.cli.inspect import fetch_tree
+from quaestor_actors.cli.inspect import fetch_here
 from quaestor_actors.cli.options import Seconds, cluster_option
 from quaestor_actors.cli.progress import Progress
 from quaestor_actors.cli.running_names import selector_names
-from quaestor_actors.cli.wait_rendering import Goal, Missing, missing, report, told
+from quaestor_actors.cli.wait_rendering import Goal, Missing, missing, missing_on_hosts, report, told
 from quaestor_actors.errors import ConflictError, NotRunningError
 
 POLL_S = 0.25
@@ -36,7 +37,8 @@ TIMEOUT_S = 60.0
 def wait(selectors: tuple[str, ...], goal: str, timeout_s: float, name: str | None) -> None:
     """Wait until members of a running cluster serve, or have stopped; without SELECTOR all of them.
 
-    SELECTOR is a member (Worker/2) or an agent (Worker, Worker/*).
+    SELECTOR is a member (Worker/2) or an agent (Worker, Worker/*), of several hosts on all of them, or on one
+    (Worker/2@a3). A host that does not answer is waited for, too.
 
     Example: quaestor wait Worker --timeout 30
     """
@@ -66,9 +68,14 @@ def _wait(selectors: tuple[str, ...], goal: Goal, name: str | None, timeout_s: f
 
 
 def _look(selectors: tuple[str, ...], goal: Goal, name: str | None) -> tuple[Missing, ...]:
-    tree = fetch_tree(name).tree
-    found = missing(tree, selectors, goal, now=time.time())
+    directory, now = running_cluster(name), time.time()
+    if own_host(directory):
+        from quaestor_actors.cli.asking_hosts import fetch_hosts
+
+        found = missing_on_hosts(fetch_hosts(directory).hosts, selectors, goal, now=now)
+    else:
+        found = missing(fetch_here(directory.name).tree, selectors, goal, now=now)
     if found.unknown:
         names = ", ".join(repr(selector) for selector in found.unknown)
-        raise ConflictError(f"the cluster {tree.cluster!r} has no member {names} (`quaestor status` shows them)")
+        raise ConflictError(f"the cluster {directory.name!r} has no member {names} (`quaestor status` shows them)")
     return found.holding

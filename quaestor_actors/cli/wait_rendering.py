@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from quaestor_actors.actors.view import AgentView, MemberView, TreeView
+from quaestor_actors.actors.view import AgentView, HostView, MemberView, TreeView
 from quaestor_actors.cli.next_step import what_next
 from quaestor_actors.cli.render import members_in_order, words
 from quaestor_actors.cli.table import printable
-from quaestor_actors.core import selector
+from quaestor_actors.core import host_selector, selector
+from quaestor_actors.core.host_selector import on_host
 
 
 class Goal(StrEnum):
@@ -43,7 +44,7 @@ class Look:
     """Selectors that name nobody who is there, or will be."""
 
 
-def missing(tree: TreeView, selectors: Sequence[str], goal: Goal, *, now: float) -> Look:
+def missing(tree: TreeView, selectors: Sequence[str], goal: Goal, *, now: float, host: str = "") -> Look:
     """Return who has not reached the goal; without selectors, of all members.
 
     Args:
@@ -51,13 +52,14 @@ def missing(tree: TreeView, selectors: Sequence[str], goal: Goal, *, now: float)
         selectors: who is waited for.
         goal: what they are to come to.
         now: seconds since the epoch.
+        host: which of several hosts this is.
     """
     known = {agent.agent: agent for agent in tree.agents}
     ordered = members_in_order(tree)
     wanted = selectors or [agent.agent for agent in tree.agents]
     chosen = selector.choose(wanted, [member.member for member in ordered])
     holding = [
-        _missing(member, known.get(member.member.rpartition("/")[0]), now)
+        _missing(member, known.get(member.member.rpartition("/")[0]), now, host)
         for member in ordered
         if member.member in chosen.members and member.state not in _REACHED[goal]
     ]
@@ -65,13 +67,51 @@ def missing(tree: TreeView, selectors: Sequence[str], goal: Goal, *, now: float)
     # An agent's members are known some moments after the agent, all at once.
     agents -= {member.member.rpartition("/")[0] for member in ordered}
     early = [each for each in chosen.unknown if {each.removesuffix("/*"), each.rpartition("/")[0]} & agents]
-    holding += [Missing(who=each, state="unknown", reason="its supervisor has not told anything yet") for each in early]
+    untold = "its supervisor has not told anything yet"
+    holding += [Missing(who=on_host(each, host), state="unknown", reason=untold) for each in early]
     return Look(holding=tuple(holding), unknown=tuple(each for each in chosen.unknown if each not in early))
 
 
-def _missing(member: MemberView, agent: AgentView | None, now: float) -> Missing:
-    next_step = "" if agent is None else what_next(member, agent, now)
-    return Missing(who=member.member, state=member.state, reason=member.reason, next_step=next_step)
+def _missing(member: MemberView, agent: AgentView | None, now: float, host: str) -> Missing:
+    next_step = "" if agent is None else what_next(member, agent, now, host=host)
+    return Missing(who=on_host(member.member, host), state=member.state, reason=member.reason, next_step=next_step)
+
+
+def missing_on_hosts(hosts: Sequence[HostView], selectors: Sequence[str], goal: Goal, *, now: float) -> Look:
+    """Return who has not reached the goal on any of several hosts; one that does not answer has not.
+
+    Args:
+        hosts: what there is.
+        selectors: who is waited for, of all hosts or `Worker/2@a3`.
+        goal: what they are to come to.
+        now: seconds since the epoch.
+    """
+    names = [host.name for host in hosts]
+    meant = {text: host_selector.split(text, names) for text in selectors}
+    holding: list[Missing] = []
+    unknown = dict.fromkeys(selectors)
+    for host in hosts:
+        wanted = {text: name for text, (name, where) in meant.items() if where in {None, host.name}}
+        if selectors and not wanted:
+            continue
+        if host.is_current and host.tree is not None:
+            found = missing(host.tree, list(dict.fromkeys(wanted.values())), goal, now=now, host=host.name)
+            holding += found.holding
+            known = [text for text, name in wanted.items() if name not in found.unknown]
+        else:
+            known = [text for text, name in wanted.items() if _may_have(host, name)]
+            if known or not selectors:
+                holding.append(Missing(who=f"host {host.name}", state=host.state, reason=host.reason))
+        for text in known:
+            unknown.pop(text, None)
+    return Look(holding=tuple(holding), unknown=tuple(unknown))
+
+
+def _may_have(host: HostView, name: str) -> bool:
+    """Return whether a host that does not answer may have such a member."""
+    if host.tree is None:
+        return True
+    return bool(selector.choose([name], [member.member for member in host.tree.members]).members)
 
 
 def told(holding: Sequence[Missing]) -> str:

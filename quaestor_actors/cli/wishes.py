@@ -11,6 +11,7 @@ from quaestor_actors.actors.view import AgentView, MemberView, TreeView
 from quaestor_actors.cli.next_step import what_next
 from quaestor_actors.cli.render import members_in_order, words
 from quaestor_actors.cli.table import printable
+from quaestor_actors.core.host_selector import on_host
 
 
 class Goal(StrEnum):
@@ -34,9 +35,18 @@ class Wish:
 
     member: str
     goal: Goal
+    host: str = ""
+    """On which of several hosts; empty: on this one."""
     state: str | None = None
     """How it was when that was wished; None: there was none."""
     incarnation: int = 0
+    rolling_before: int | None = None
+    """For a rolling restart: how many its agent had had before."""
+
+    @property
+    def who(self) -> str:
+        """The member as an operator names it."""
+        return on_host(self.member, self.host)
 
 
 class Standing(StrEnum):
@@ -73,35 +83,39 @@ AT_REST = frozenset({"stopped", "failed"})
 _ENDING = frozenset({"draining", "stopping"})
 
 
-def wishes(tree: TreeView, members: Iterable[str], goal: Goal) -> tuple[Wish, ...]:
-    """Return what is wished of members, who are as the tree shows them."""
-    known = {member.member: member for member in tree.members}
-    return tuple(_wish(name, goal, known.get(name)) for name in members)
-
-
-def _wish(name: str, goal: Goal, member: MemberView | None) -> Wish:
-    if member is None:
-        return Wish(member=name, goal=goal)
-    return Wish(member=name, goal=goal, state=member.state, incarnation=member.incarnation)
-
-
-def outcomes(tree: TreeView, wished: Iterable[Wish], rolling_before: Mapping[str, int] | None = None) -> list[Outcome]:
-    """Return how it is with each wish.
+def wishes(
+    tree: TreeView, members: Iterable[str], goal: Goal, *, host: str = "", is_rolling: bool = False
+) -> tuple[Wish, ...]:
+    """Return what is wished of members, who are as the tree shows them.
 
     Args:
-        tree: what there is now.
-        wished: what was wished.
-        rolling_before: for wishes of a rolling restart: how many each agent had had before; None: they are of another
-            kind.
+        tree: what there is.
+        members: by name.
+        goal: what they are to come to.
+        host: on which of several hosts they are.
+        is_rolling: by a rolling restart, which may be aborted.
     """
+    known = {member.member: member for member in tree.members}
+    rolling = {agent.agent: agent.rolling_restarts for agent in tree.agents} if is_rolling else {}
+    found = []
+    for name in members:
+        wish = Wish(member=name, goal=goal, host=host, rolling_before=rolling.get(name.rpartition("/")[0]))
+        if (member := known.get(name)) is not None:
+            wish = replace(wish, state=member.state, incarnation=member.incarnation)
+        found.append(wish)
+    return tuple(found)
+
+
+def outcomes(tree: TreeView, wished: Iterable[Wish]) -> list[Outcome]:
+    """Return how it is with each wish, by what there is now."""
     known = {member.member: member for member in tree.members}
     agents = {agent.agent: agent for agent in tree.agents}
     found = []
     for wish in wished:
         agent = agents.get(wish.member.rpartition("/")[0])
         outcome = _outcome(wish, known.get(wish.member), agent)
-        if rolling_before is not None and agent is not None and outcome.standing is Standing.OPEN:
-            has_aborted = agent.aborted and agent.rolling_restarts > rolling_before.get(agent.agent, 0)
+        if wish.rolling_before is not None and agent is not None and outcome.standing is Standing.OPEN:
+            has_aborted = agent.aborted and agent.rolling_restarts > wish.rolling_before
             if has_aborted:
                 outcome = replace(outcome, standing=Standing.FAILED, reason=agent.aborted)
         found.append(outcome)
@@ -142,13 +156,14 @@ def _standing(wish: Wish, member: MemberView, agent: AgentView | None) -> Standi
     return Standing.FAILED if member.state in AT_REST and has_changed else Standing.OPEN
 
 
-def holders(tree: TreeView, found: Sequence[Outcome], now: float) -> list[Holder]:
+def holders(tree: TreeView, found: Sequence[Outcome], now: float, *, host: str = "") -> list[Holder]:
     """Return who holds up what is still open: those whose turn it is before those who serve until it is theirs.
 
     Args:
         tree: what there is now.
         found: how it is with every wish.
         now: seconds since the epoch.
+        host: which of several hosts this is about.
     """
     agents = {agent.agent: agent for agent in tree.agents}
     still_open = {each.wish.member: each for each in found if each.standing is Standing.OPEN}
@@ -164,15 +179,15 @@ def holders(tree: TreeView, found: Sequence[Outcome], now: float) -> list[Holder
         and member.state not in UP | AT_REST
     ]
     ordered = sorted([*there, *others], key=lambda one: (one.state == "serving", one.member not in still_open))
-    told = [_holder(member, agents.get(member.member.rpartition("/")[0]), now) for member in ordered]
-    absent = [name for name in still_open if all(name != member.member for member in members)]
+    told = [_holder(member, agents.get(member.member.rpartition("/")[0]), now, host) for member in ordered]
+    absent = [on_host(name, host) for name in still_open if all(name != member.member for member in members)]
     return [*told, *(Holder(who=name, state="not there", reason="nobody has told of it yet") for name in absent)]
 
 
-def _holder(member: MemberView, agent: AgentView | None, now: float) -> Holder:
+def _holder(member: MemberView, agent: AgentView | None, now: float, host: str = "") -> Holder:
     is_content = member.state in UP and not member.awaits_idle
-    next_step = "" if agent is None or is_content else what_next(member, agent, now)
-    return Holder(who=member.member, state=member.state, reason=member.reason, next_step=next_step)
+    next_step = "" if agent is None or is_content else what_next(member, agent, now, host=host)
+    return Holder(who=on_host(member.member, host), state=member.state, reason=member.reason, next_step=next_step)
 
 
 def ending(members: Iterable[MemberView], agents: Mapping[str, AgentView], now: float) -> list[Holder]:
@@ -201,5 +216,5 @@ def report(found: Iterable[Outcome], headline: str) -> str:
     for each in found:
         if each.standing is not Standing.TRUE:
             reason = f": {each.reason}" if each.reason else ""
-            lines.append(printable(f"  {each.wish.member}: {words(each.state)}{reason}"))
+            lines.append(printable(f"  {each.wish.who}: {words(each.state)}{reason}"))
     return "\n".join(lines)

@@ -10,11 +10,6 @@ if TYPE_CHECKING:
 
     from quaestor_actors.core.spec import ClusterSpec
 
-NO_HOSTS_YET = (
-    "clusterConfig.hosts: not in effect yet, apart from which agents a host starts and from what floats: hosts do not "
-    "see and command each other"
-)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedCluster:
@@ -25,7 +20,3 @@ class LoadedCluster:
     """The files that were read, the leading one first."""
     warnings: tuple[str, ...] = ()
     """In file order; each starts with `file:line:column: path: `."""
-
-    def remarks(self) -> tuple[str, ...]:
-        """Return a line for each thing that is set and will not do what the user may expect."""
-        return (*self.warnings, *(NO_HOSTS_YET for _ in self.spec.hosts[:1]))

@@ -280,3 +280,8 @@ class ClusterSpec:
     """The first one that answers holds the registry; none: it is in the memory of this cluster."""
     metrics: MetricsSpec | None = None
     """None: nobody is told."""
+
+    @property
+    def has_other_hosts(self) -> bool:
+        """True when this machine is one of several."""
+        return len(self.hosts) > 1

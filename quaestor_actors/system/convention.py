@@ -16,8 +16,10 @@ from thespian.actors import ActorAddress, ActorSystemConventionUpdate
 from thespian.system.admin import convention as stock
 from thespian.system.messages.convention import ConventionDeRegister, ConventionRegister
 from thespian.system.timing import ExpirationTimer, currentTime
-from thespian.system.transport import TransmitIntent
+from thespian.system.transport import TransmitIntent, asyncTransportBase
 from thespian.system.transport.TCPTransport import TCPTransport
+
+from quaestor_actors.core.membership import FAREWELL, HOST
 
 PEERS = "Quaestor Peers"
 """Capability: the administrators of the other hosts, each as `host:port`."""
@@ -34,6 +36,15 @@ SILENCE = timedelta(seconds=1.6)
 It leaves 0.4 s of the two seconds in which everybody is to know to a busy machine.
 """
 
+STALL_S = 0.25
+"""An administrator that comes so much too late to its checks has stood still, and not heard what waits to be read."""
+
+PARDON = 2 * GREETING_PERIOD
+"""Two greetings that may be late, as whatever kept one host may have kept the others, too."""
+
+PENDING_TRANSMITS = 500
+"""How many messages may be under way from one endpoint; the stock has 20."""
+
 
 class Convention(stock.LocalConventionState):  # type: ignore[misc]  # Thespian has no type information
     """Who else is there, as one administrator knows it; in the place of Thespian's own class of this kind.
@@ -48,6 +59,7 @@ class Convention(stock.LocalConventionState):  # type: ignore[misc]  # Thespian 
         self._peers = _peers(capabilities, address)
         # The administrator sleeps by this from the start, and looks at it again only then.
         self._conventionRegistration = ExpirationTimer(GREETING_PERIOD)
+        self._checked_at = currentTime()
 
     def isConventionLeader(self) -> bool:  # noqa: N802 - Thespian's name
         """Return that nobody leads this administrator."""
@@ -75,19 +87,37 @@ class Convention(stock.LocalConventionState):  # type: ignore[misc]  # Thespian 
             self._conventionMembers.add(peer, known)
         known.remoteCapabilities = message.capabilities
         known.registryValid = ExpirationTimer(SILENCE)
+        known.is_pardoned = False
         if message.firstTime:
             answers.append(self._greeting(peer, first=False))
         if is_news:
             answers += self._notifications_of(ActorSystemConventionUpdate(peer, message.capabilities, True))  # noqa: FBT003 - Thespian's signature
         return answers
 
+    def got_convention_deregister(self, message: ConventionDeRegister) -> list[Any]:
+        """Take in a farewell, and let the handlers know that it was one."""
+        known = self._conventionMembers.find(message.adminAddress)
+        if known is not None:
+            known.remoteCapabilities = {**known.remoteCapabilities, FAREWELL: True}
+        return list(super().got_convention_deregister(message))
+
     def check_convention(self) -> list[Any]:
         """Drop who has been silent, and greet the others when it is time to."""
         now = currentTime()
+        if now - self._checked_at > GREETING_PERIOD.total_seconds() + STALL_S:
+            self._pardon(now)
+        self._checked_at = now
         sends = self._convention_leader_checks(now)
         if self._conventionRegistration.view(now).expired():
             sends = [*sends, *self.setup_convention()]
         return list(sends)
+
+    def _pardon(self, now: float) -> None:
+        """Give those who seem to be silent some time, as it was this host that stood still."""
+        for member in self._conventionMembers.values():
+            if member.registryValid.view(now).expired() and not member.is_pardoned:
+                member.is_pardoned = True
+                member.registryValid = ExpirationTimer(PARDON)
 
     def convention_inattention_delay(self, now: float) -> Any:
         """Return how long the administrator may sleep."""
@@ -106,18 +136,21 @@ class Convention(stock.LocalConventionState):  # type: ignore[misc]  # Thespian 
         return TransmitIntent(peer, message, maxPeriod=GREETING_PERIOD)
 
 
-def capabilities_of(*, peers: tuple[str, ...], start: str) -> dict[str, Any]:
+def capabilities_of(*, peers: tuple[str, ...], start: str, host: str) -> dict[str, Any]:
     """Return what an administrator must be able to do to take part.
 
     Args:
         peers: The administrators of the other hosts, each as `host:port`.
         start: Differs between two starts of the same host.
+        host: What it is called.
     """
-    return {PEERS: list(peers), START: start}
+    return {PEERS: list(peers), START: start, HOST: host}
 
 
 def install() -> None:
-    """Have administrators that are started from now on take part in this kind of convention."""
+    """Have what is started from now on take part in this kind of convention."""
+    # What waits for a host that is silent must not keep the others waiting.
+    asyncTransportBase.MAX_PENDING_TRANSMITS = PENDING_TRANSMITS
     stock.LocalConventionState = Convention
 
 

@@ -12,7 +12,6 @@ import gc
 import os
 import select
 import signal
-import sys
 import time
 from collections.abc import Mapping
 from enum import StrEnum
@@ -32,25 +31,27 @@ from quaestor_actors.actors.root_messages import (
     Scaled,
     StartRoot,
 )
-from quaestor_actors.adapters import notify, ports, processes, runtime_directory
-from quaestor_actors.adapters.metrics_server import taken
+from quaestor_actors.adapters import notify, processes, runtime_directory
 from quaestor_actors.adapters.processes import WatchedProcess
-from quaestor_actors.adapters.runtime_directory import LauncherLock, SystemRecord
+from quaestor_actors.adapters.runtime_directory import LauncherLock
 from quaestor_actors.core import readiness
 from quaestor_actors.core.restart import Backoff
 from quaestor_actors.core.spec import ClusterSpec
-from quaestor_actors.errors import ConflictError, NotRunningError, OperationError
+from quaestor_actors.errors import NotRunningError, OperationError
 from quaestor_actors.system import base, transport
 from quaestor_actors.system.admin_record import AdminRecord
-from quaestor_actors.system.charges import comes_free, kill_and_wait, newest_child
+from quaestor_actors.system.charges import kill_and_wait, newest_child
 from quaestor_actors.system.connection import Connection, ReadyFds, format_address
-from quaestor_actors.system.cookie import COOKIE_VARIABLE, load_or_create_cookie
+from quaestor_actors.system.cookie import COOKIE_VARIABLE
+from quaestor_actors.system.doors import check_doors
+from quaestor_actors.system.host_endpoint import endpoint_of
 from quaestor_actors.system.parentage import adopt_orphans
 from quaestor_actors.system.publication import Publication
 from quaestor_actors.system.report import Report
 from quaestor_actors.system.service_manager import ServiceManager
 from quaestor_actors.system.signals import SignalPipe, reap_orphans
 from quaestor_actors.system.source import Source, SourceWatch
+from quaestor_actors.system.terminal import Terminal
 
 STOP_MARGIN_S = 15.0
 """What the tree may need beyond the members' own deadline to stop."""
@@ -82,6 +83,7 @@ class Guardian:
         """Take the cluster to run, the environment that its members inherit, and where changes come from."""
         self._spec = spec
         self._environ = dict(environ)
+        self._endpoint = endpoint_of(spec)
         self._report = report
         self._source = SourceWatch(source, report.said)
         self._service = ServiceManager(environ, spec, self._ping, ready=report.ready)
@@ -89,7 +91,7 @@ class Guardian:
             self._environ.pop(name, None)
             # Actors inherit this process's own, and run commands that check members.
             os.environ.pop(name, None)
-        self._had_terminal = sys.stderr.isatty()
+        self._terminal = Terminal()
         self._connection: Connection | None = None
         self._ready_by: float | None = None
         self._failed = False
@@ -120,7 +122,7 @@ class Guardian:
             lock.release()
 
     def _prepare(self) -> None:
-        cookie = load_or_create_cookie(self._directory / "cookie")
+        cookie = self._endpoint.cookie(self._directory)
         self._environ.pop(COOKIE_VARIABLE, None)
         suffix = self._environ.get("QUAESTOR_LOGFILE_SUFFIX", "")
         transport.configure(
@@ -131,18 +133,11 @@ class Guardian:
             # A killed launcher must not take members' supervision with it; without members nothing is to be left.
             outlives_launcher=any(not agent.is_builtin_balancer for agent in self._spec.agents),
             admin_record=self._admins,
+            interface=self._endpoint.interface,
         )
         adopt_orphans()
         patience_s = LEFTOVER_DEADLINE_S if self._end_leftover() else 0.0
-        balancer = self._spec.balancer
-        if balancer is not None and not comes_free(balancer.host_name, balancer.port, patience_s):
-            raise ConflictError(
-                f"the balancer's port {balancer.port} is taken by {ports.holder_of(balancer.port)}: end that "
-                "process, or set another port in quaestor.loadbalancer.config.yml"
-            )
-        metrics = self._spec.metrics
-        if metrics is not None and not comes_free(metrics.host, metrics.port, patience_s):
-            raise ConflictError(taken(metrics.host, metrics.port))
+        check_doors(self._spec, self._endpoint, patience_s)
 
     def _end_leftover(self) -> bool:
         """End the actor system that a killed launcher left behind; its members live on and are adopted."""
@@ -182,7 +177,7 @@ class Guardian:
         # What exists now is shared with every actor; the collector need not touch it there.
         gc.collect()
         gc.freeze()
-        port = ports.free_port("127.0.0.1")
+        port = self._endpoint.port()
         system, admin = self._start_system(port)
         connection = Connection(system)
         self._connection = connection
@@ -199,7 +194,7 @@ class Guardian:
     def _start_system(self, port: int) -> tuple[ActorSystem, WatchedProcess]:
         self._admins.expect()
         try:
-            system = base.start_system(port)
+            system = base.start_system(port, peers=self._endpoint.peers, host=self._endpoint.name)
         except OperationError:
             # It may be there all the same, and too late.
             if (late := self._admins.dismiss()) is not None and (watched := processes.watch(late)) is not None:
@@ -248,9 +243,11 @@ class Guardian:
                     if not self._watch_root(pid):
                         return Outcome.LOST
                     fds = [signals.fd, self._admin.pidfd, self._root.pidfd]
-                    root, file = format_address(self._root_address), self._source.leading_file
-                    record = SystemRecord(admin_port=port, root_address=root, configuration=file, host=self._spec.host)
-                    self._publication.publish(record)
+                    self._publication.publish(
+                        self._endpoint.record(
+                            port, format_address(self._root_address), configuration=self._source.leading_file
+                        )
+                    )
                     self._service.take(readiness.Heard())
                 case Stopped():
                     return Outcome.STOPPED
@@ -349,28 +346,18 @@ class Guardian:
         return None
 
     def _handle_signals(self, numbers: set[signal.Signals], connection: Connection) -> None:
-        if signal.SIGHUP in numbers and not self._lost_terminal():
+        if signal.SIGHUP in numbers and not self._terminal.is_closed():
             self._reload("SIGHUP")
         if (stop := self._note_signals(numbers)) is not None:
             # If the root has ended, its pidfd says so next.
             with contextlib.suppress(NotRunningError):
                 connection.send(self._root_address, stop)
 
-    def _lost_terminal(self) -> bool:
-        """Return whether the terminal that the launcher was started from has been closed."""
-        if not self._had_terminal:
-            return False
-        try:
-            os.tcgetpgrp(sys.stderr.fileno())
-        except OSError:
-            return True
-        return False
-
     def _note_signals(self, numbers: set[signal.Signals]) -> Stop | None:
         """Return what the root must be told because of signals; None if nothing."""
         reap_orphans()
         asked = numbers & STOP_SIGNALS
-        if signal.SIGHUP in numbers and self._lost_terminal():
+        if signal.SIGHUP in numbers and self._terminal.is_closed():
             asked = asked | {signal.SIGHUP}
         if not asked:
             return None

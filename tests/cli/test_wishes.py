@@ -8,7 +8,18 @@ import pytest
 from support.listings import NOW, SHOWN, member
 
 from quaestor_actors.actors.view import AgentView, MemberView, TreeView
-from quaestor_actors.cli.wishes import Goal, Outcome, Standing, counted, holders, outcomes, report, told_of, wishes
+from quaestor_actors.cli.wishes import (
+    Goal,
+    Outcome,
+    Standing,
+    Wish,
+    counted,
+    holders,
+    outcomes,
+    report,
+    told_of,
+    wishes,
+)
 
 AGENT = AgentView(agent="Worker", phase="running", reason="", waits_for=())
 TRUE, OPEN, FAILED = Standing.TRUE, Standing.OPEN, Standing.FAILED
@@ -75,13 +86,16 @@ def test__replaced__not_while_the_agent_says_that_it_is_still_to_be() -> None:
 
 
 def test__rolling_restart_that_is_aborted__fails_for_those_who_were_still_to_go() -> None:
-    wished = wishes(tree(member(1), member(2)), ["Worker/1", "Worker/2"], Goal.RESTARTED)
+    def wished(before: int, *, is_rolling: bool = True) -> tuple[Wish, ...]:
+        there = tree(member(1), member(2), agent=replace(AGENT, rolling_restarts=before))
+        return wishes(there, ["Worker/1", "Worker/2"], Goal.RESTARTED, is_rolling=is_rolling)
+
     agent = replace(AGENT, aborted="Worker/1 did not serve", rolling_restarts=3)
     aborted = tree(member(1, incarnation=2), member(2), agent=agent)
-    assert [each.standing for each in outcomes(aborted, wished, {"Worker": 2})] == [TRUE, FAILED]
+    assert [each.standing for each in outcomes(aborted, wished(2))] == [TRUE, FAILED]
     # One from before, or from somebody else, says nothing about what was wished.
-    assert [each.standing for each in outcomes(aborted, wished, {"Worker": 3})] == [TRUE, OPEN]
-    assert [each.standing for each in outcomes(aborted, wished)] == [TRUE, OPEN]
+    assert [each.standing for each in outcomes(aborted, wished(3))] == [TRUE, OPEN]
+    assert [each.standing for each in outcomes(aborted, wished(2, is_rolling=False))] == [TRUE, OPEN]
 
 
 def found(*members: MemberView) -> tuple[TreeView, list[Outcome]]:

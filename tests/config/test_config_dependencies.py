@@ -35,7 +35,7 @@ def test__mapping_or_list__any_case__reaches_the_spec_by_proper_names(tmp_path: 
         "agentType: LoadBalancer",
         "agentType: Worker, RUN, dependsOn: {store: Started, Setup: COMPLETED, LoadBalancer: serving}",
     )
-    assert cluster.remarks() == ()
+    assert cluster.warnings == ()
     assert [agent.depends_on for agent in cluster.spec.agents] == [
         (),
         (("Store", Condition.SERVING),),
@@ -111,7 +111,7 @@ def test__diamond__is_no_circle(tmp_path: Path) -> None:
         "agentType: C, RUN, dependsOn: [D]",
         "agentType: D, RUN",
     ]
-    assert loaded(tmp_path, *agents).remarks() == ()
+    assert loaded(tmp_path, *agents).warnings == ()
 
 
 def test__builtin_balancer__never_completes_and_waits_for_nobody(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def with_agent(folder: Path, keys: str) -> LoadedCluster:
 def one_agent(folder: Path, keys: str) -> AgentSpec:
     """Return the only agent of a cluster, with these further keys, about which there is nothing to remark."""
     result = with_agent(folder, keys)
-    assert result.remarks() == ()
+    assert result.warnings == ()
     return result.spec.agents[0]
 
 
@@ -53,7 +53,7 @@ def test__cluster_keys__any_case__reach_their_fields(tmp_path: Path) -> None:
     keys = "STRATEGY: Rest_For_One, Intensity: 3, periodseconds: 5, autoShutdown: ALL_significant, loglevel: Debug"
     agent = "{executablePath: run.py, significant: true, restart: temporary}"
     result = loaded(tmp_path, f"clusterConfig: {{name: c, {keys}}}\nagents: {{A: {agent}}}\n")
-    assert result.remarks() == ()
+    assert result.warnings == ()
     assert result.spec == ClusterSpec(
         name="c",
         strategy=Strategy.REST_FOR_ONE,
@@ -110,7 +110,7 @@ agents:
     logFiles: 0
 """
     result = loaded(tmp_path, text)
-    assert result.remarks() == ()
+    assert result.warnings == ()
     assert result.spec.agents[0] == AgentSpec(
         agent_type="A",
         executable=str(tmp_path / "run.py"),

@@ -295,7 +295,7 @@ def test__cluster__agent_s_files_first_then_the_cluster_s(tmp_path: Path, ours: 
         ca_certificate_file=own, client_certificate=files[0], client_private_key_file=files[1]
     )
     assert loaded.spec.balancer.ca_certificate_file == ours.root_file
-    assert loaded.remarks() == ()
+    assert loaded.warnings == ()
 
 
 def test__cluster__balancer_s_own_authorities__come_before_the_cluster_s(tmp_path: Path, ours: Authority) -> None:

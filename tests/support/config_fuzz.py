@@ -160,7 +160,7 @@ def check_fault(fault: ConfigFault, content: bytes) -> None:
 def check_loaded(loaded: LoadedCluster) -> None:
     """Assert that everything that follows from a specification can be had, and that it is equal to itself."""
     spec = loaded.spec
-    assert all(line.isprintable() for line in loaded.remarks())
+    assert all(line.isprintable() for line in loaded.warnings)
     # Messages carry it from process to process.
     assert pickle.loads(pickle.dumps(spec)) == spec  # noqa: S301 - just pickled
     assert diff(spec, spec) == Plan()
