@@ -20,7 +20,7 @@ from quaestor_actors.core.diagnosis import Finding, Severity, of_clock, of_descr
 from quaestor_actors.core.location import ClientTls, join_address
 from quaestor_actors.core.spec import KEY_VALUE_STORE, ClusterSpec, StoreSpec
 from quaestor_actors.errors import OperationError
-from quaestor_actors.system.cookie import COOKIE_VARIABLE
+from quaestor_actors.system.cookie import COOKIE_BYTES, COOKIE_VARIABLE
 from quaestor_actors.system.host_endpoint import endpoint_of
 
 ANSWER_TIMEOUT_S = 2.0
@@ -33,7 +33,7 @@ def of_configuration(spec: ClusterSpec, base: Path) -> Iterator[Finding]:
     directory = base / spec.name
     yield from _of_ports(spec, directory)
     if spec.has_other_hosts:
-        yield from _of_host(spec, directory)
+        yield from _of_cookie(spec, directory)
     yield from _of_secrets(spec)
     is_running = runtime_directory.is_running(directory)
     runs_etcd = any(agent.agent_type == KEY_VALUE_STORE and agent.executable for agent in spec.agents)
@@ -83,23 +83,16 @@ def _of_ports(spec: ClusterSpec, directory: Path) -> Iterator[Finding]:
         )
 
 
-def _of_host(spec: ClusterSpec, directory: Path) -> Iterator[Finding]:
-    """Yield why this machine could not take part as one of several hosts."""
+def _of_cookie(spec: ClusterSpec, directory: Path) -> Iterator[Finding]:
+    """Yield why the cookie of several hosts cannot be used; its file has been looked at with the configuration."""
     endpoint = endpoint_of(spec)
-    try:
-        endpoint.check_address()
-    except OperationError as error:
-        remedy = "give the machine that address, or correct it in hosts, on all of them"
-        yield Finding(
-            check="hosts", severity=Severity.ERROR, what=str(error), where=endpoint.interface.address, remedy=remedy
-        )
     # One in the environment is removed when it is read; a watching command needs it again.
     digits = os.environ.get(COOKIE_VARIABLE)
     try:
         endpoint.cookie(directory)
     except OperationError as error:
         where = endpoint.cookie_file or f"{COOKIE_VARIABLE} in the environment"
-        remedy = "all hosts need the same 32 random bytes, in a file of mode 600 of who runs the cluster"
+        remedy = f"give all hosts the same {COOKIE_BYTES} random bytes"
         yield Finding(check="secrets", severity=Severity.ERROR, what=str(error), where=where, remedy=remedy)
     finally:
         if digits is not None:

@@ -59,23 +59,6 @@ class HostEndpoint:
             )
         return load_cookie(Path(self.cookie_file or directory / COOKIE_NAME))
 
-    def check_address(self) -> None:
-        """Check that this machine has the address on which its actors are to listen.
-
-        Raises:
-            OperationError: it has not.
-        """
-        address = self.interface.address
-        try:
-            ports.try_to_bind(socket.AF_INET, address, 0)
-        except OSError as error:
-            if error.errno != errno.EADDRNOTAVAIL:
-                raise
-            raise OperationError(
-                f"{address}, the address of {self.name}, is no address of this machine: mend hosts, or say with "
-                "--host which of them this is"
-            ) from error
-
     def check_port(self, patience_s: float) -> None:
         """Check that the actor system can listen where the other hosts look for it.
 
@@ -88,8 +71,16 @@ class HostEndpoint:
         """
         if self.admin_port is None:
             return
-        self.check_address()
         address = self.interface.address
+        try:
+            ports.try_to_bind(socket.AF_INET, address, 0)
+        except OSError as error:
+            if error.errno != errno.EADDRNOTAVAIL:
+                raise
+            raise OperationError(
+                f"{address}, the address of {self.name}, is no address of this machine: mend hosts, or say with "
+                "--host which of them this is"
+            ) from error
         if not comes_free(address, self.admin_port, patience_s):
             raise ConflictError(
                 f"the port {self.admin_port} of the actors of {self.name} is taken by "

@@ -19,8 +19,11 @@ from typing import Any
 import pytest
 from support.certificates import Authority
 from support.cluster import QUAESTOR, Cluster
+from support.host_cluster import make_hosts
 from support.ports import free_port
 from support.waiting import wait_until
+
+from quaestor_actors.config import load_cluster
 
 TIMEOUT_S = 60.0
 
@@ -202,3 +205,19 @@ def test__configuration__that_cannot_be_used__or_is_not_there(cluster: Cluster) 
     answer = cluster.run("doctor", "-c", str(cluster.directory / "missing"))
     assert (answer.returncode, answer.stdout) == (2, "")
     assert "not found in" in answer.stderr
+
+
+def test__one_of_several_hosts__its_port_and_its_cookie(tmp_path: Path) -> None:
+    first = make_hosts(tmp_path)[0]
+    options = ("-c", str(first.directory), "--host", "a1")
+    assert findings(first, *options) == {}
+    port = next(iter(load_cluster(first.directory, environ=os.environ, host="a1").spec.hosts)).admin_port
+    with socket.create_server((first.address, port)):
+        found = findings(first, *options)
+    assert set(found) == {"ports"}
+    assert found["ports"]["what"].startswith(f"port {port} of the actors of a1 is taken by pid {os.getpid()} ")
+    first.environment_extra["QUAESTOR_COOKIE"] = "short"
+    assert "hexadecimal digits" in findings(first, *options)["secrets"]["what"]
+    del first.environment_extra["QUAESTOR_COOKIE"]
+    (tmp_path / "cookie").chmod(0o640)
+    assert "chmod 600" in findings(first, *options)["configuration"]["what"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -42,7 +44,7 @@ def test__status__is_the_same_from_every_host(three: list[HostCluster]) -> None:
 
 def test__status__has_a_column_for_the_host(three: list[HostCluster]) -> None:
     lines = three[1].run("status").stdout.splitlines()
-    assert lines[0] == "cluster many: 6/6 members serving, 3/3 hosts answer"
+    assert lines[0] == "cluster many: 6/6 members serving, 3/3 hosts answer, a1 coordinates"
     assert [line.split()[:3] for line in lines[3:]] == [
         [f"Sleeper/{number}", f"a{host}", "serving"] for number in (1, 2) for host in (1, 2, 3)
     ]
@@ -68,13 +70,7 @@ def test__tree__has_every_host(three: list[HostCluster]) -> None:
 def test__member_of_one_host__is_commanded_from_any(three: list[HostCluster], asked: int) -> None:
     before = pids(three[0])
     answer = three[asked].run("restart", "Sleeper/2@a3")
-    assert (answer.returncode, answer.stdout) == (0, "restart Sleeper/2@a3: requested\n"), answer.stderr
-
-    def is_back() -> bool:
-        member = three[asked].members()["Sleeper/2@a3"]
-        return member["state"] == "serving" and member["pid"] != before["Sleeper/2@a3"]
-
-    wait_until(is_back, PATIENCE_S, "the member to be back")
+    assert (answer.returncode, answer.stdout) == (0, "restart Sleeper/2@a3: serving\n"), answer.stderr
     after = pids(three[0])
     assert {name for name in ALL if after[name] != before[name]} == {"Sleeper/2@a3"}
 
@@ -82,7 +78,84 @@ def test__member_of_one_host__is_commanded_from_any(three: list[HostCluster], as
 def test__member_without_host__is_commanded_on_all(three: list[HostCluster]) -> None:
     answer = three[1].run("start", "Sleeper/1")
     assert answer.returncode == 0, answer.stderr
-    assert answer.stdout.splitlines() == [f"start Sleeper/1@{host}: requested" for host in ("a1", "a2", "a3")]
+    assert answer.stdout.splitlines() == [f"start Sleeper/1@{host}: serving" for host in ("a1", "a2", "a3")]
+
+
+def test__member_of_another_host__is_drained_and_put_back(three: list[HostCluster]) -> None:
+    answer = three[1].run("drain", "Sleeper/1@a3")
+    assert (answer.returncode, answer.stdout) == (0, "drain Sleeper/1@a3: drained\n"), answer.stderr
+    assert {name for name, each in three[0].members().items() if each["state"] == "drained"} == {"Sleeper/1@a3"}
+    assert "quaestor start Sleeper/1@a3" in three[0].run("explain", "Sleeper/1@a3").stdout
+    answer = three[0].run("start", "Sleeper/1@a3")
+    assert (answer.returncode, answer.stdout) == (0, "start Sleeper/1@a3: serving\n"), answer.stderr
+
+
+def test__rolling_restart__of_all_hosts(three: list[HostCluster]) -> None:
+    before = pids(three[0])
+    answer = three[2].run("restart", "Sleeper", "--rolling")
+    assert answer.returncode == 0, answer.stderr
+    assert sorted(answer.stdout.splitlines()) == [f"restart {name}: serving" for name in sorted(ALL)]
+    after = pids(three[0])
+    assert all(after[name] != before[name] for name in ALL)
+
+
+def test__no_wait__ends_when_the_host_has_been_told(three: list[HostCluster]) -> None:
+    answer = three[0].run("restart", "Sleeper/2@a2", "--no-wait")
+    assert (answer.returncode, answer.stdout) == (0, "restart Sleeper/2@a2: requested\n"), answer.stderr
+    assert three[0].run("start", "Sleeper/2@a2").returncode == 0
+
+
+def test__ctrl_c__ends_the_watching_and_nothing_else(three: list[HostCluster]) -> None:
+    first, before = three[0], pids(three[0])
+    held = before["Sleeper/2@a2"]
+    assert held is not None
+    # It does not hear that it is to end until it goes on.
+    os.kill(held, signal.SIGSTOP)
+    with subprocess.Popen(
+        [QUAESTOR, "restart", "Sleeper/2@a2"],
+        env=first.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as watching:
+        try:
+            assert watching.stderr is not None
+            assert "waiting for Sleeper/2@a2: " in watching.stderr.readline()
+            watching.send_signal(signal.SIGINT)
+            _, told = watching.communicate(timeout=PATIENCE_S)
+            assert watching.returncode == 130
+            assert "no longer watching; the cluster goes on with restart Sleeper/2@a2" in told
+        finally:
+            watching.kill()
+            os.kill(held, signal.SIGCONT)
+    assert first.run("wait", "Sleeper/2@a2").returncode == 0
+
+    def is_back() -> bool:
+        member = first.members()["Sleeper/2@a2"]
+        return member["state"] == "serving" and member["pid"] != held
+
+    wait_until(is_back, PATIENCE_S, "the member to be back")
+
+
+def test__scale_and_apply__concern_the_own_host(three: list[HostCluster]) -> None:
+    answer = three[0].run("scale", "Sleeper@a3", "4")
+    assert answer.returncode == 2
+    assert (
+        "scale concerns the host on which it is run, which is a1, and no other one; nothing was done" in answer.stderr
+    )
+    try:
+        answer = three[1].run("scale", "Sleeper@a2", "3")
+        assert (answer.returncode, answer.stdout) == (0, "start Sleeper/3: serving\n"), answer.stderr
+        assert pids(three[0]).keys() == {*ALL, "Sleeper/3@a2"}
+    finally:
+        answer = three[1].run("apply", "--yes")
+    assert answer.returncode == 0, answer.stderr
+    assert pids(three[0]).keys() == ALL
+
+
+def test__doctor__finds_nothing_wrong_with_a_host_that_runs(three: list[HostCluster]) -> None:
+    answer = three[1].run("doctor", "-c", str(three[1].directory), "--host", "a2")
+    assert (answer.returncode, answer.stderr) == (0, "nothing is wrong\n"), answer.stdout
 
 
 @pytest.mark.parametrize("text", ["Sleeper/9", "Sleeper/1@b1", "Nobody@a2"])

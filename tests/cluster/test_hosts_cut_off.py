@@ -49,7 +49,7 @@ def test__host_that_is_cut_off__keeps_what_it_has_and_both_sides_know(
 
     # Those that see each other are not held up by it.
     answer = first.run("restart", "Sleeper/1@a2")
-    assert (answer.returncode, answer.stdout) == (0, "restart Sleeper/1@a2: requested\n"), answer.stderr
+    assert (answer.returncode, answer.stdout) == (0, "restart Sleeper/1@a2: serving\n"), answer.stderr
 
     # It is alone, and heals, commands and shows what it has.
     os.kill(before["Sleeper/1@a3"]["pid"], signal.SIGKILL)

@@ -48,7 +48,7 @@ def test__host_without_power__is_shown_with_its_age_and_comes_back(three: list[H
     assert "is on a3, which is lost: not heard any more; nothing was done" in answer.stderr
     answer = first.run("start", "Sleeper/1")
     assert answer.returncode == 0
-    assert answer.stdout.splitlines() == ["start Sleeper/1@a1: requested", "start Sleeper/1@a2: requested"]
+    assert answer.stdout.splitlines() == ["start Sleeper/1@a1: serving", "start Sleeper/1@a2: serving"]
     assert "left out: a3, which is lost" in answer.stderr
 
     third.launch()
@@ -62,7 +62,7 @@ def test__host_that_stands_still__delays_nobody_and_comes_back(three: list[HostC
     third.signal_everything(signal.SIGSTOP)
     # It is not known to be lost yet.
     answer = first.run("restart", "Sleeper/1@a2")
-    assert (answer.returncode, answer.stdout) == (0, "restart Sleeper/1@a2: requested\n"), answer.stderr
+    assert (answer.returncode, answer.stdout) == (0, "restart Sleeper/1@a2: serving\n"), answer.stderr
     wait_until(lambda: see([first, second], third, "lost"), PATIENCE_S, "it to be lost")
     assert {first.states()["a2"], second.states()["a1"]} == {"joined"}
     third.signal_everything(signal.SIGCONT)
