@@ -22,8 +22,9 @@ help:  ## Show this list
 run: $(RUN_READY)  ## Run the sample cluster until Ctrl+C
 	@exec $(BIN)/quaestor cluster -c conf
 
+# Hypothesis draws the same examples every time only where sets have the same order every time.
 test: $(TEST_READY)  ## Run all tests
-	$(PYTEST)
+	PYTHONHASHSEED=0 $(PYTEST)
 
 check: lint test  ## Lint, types, import rules, stubs, tests
 

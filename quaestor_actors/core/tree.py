@@ -154,11 +154,13 @@ def _ended(tree: Tree, event: ChildEnded, now: float) -> Step:
     child = _current(tree, event.name, event.incarnation)
     if child is None or child.state in ABSENT or tree.given_up:
         return tree, ()
-    was_asked = child.leaving or (tree.stopping and child.state is ActorState.STOPPING)
+    is_stopping = child.state is ActorState.STOPPING
+    was_asked = child.leaving or (tree.stopping and is_stopping and not child.replacing)
     if was_asked and 0 < child.stops < child.spec.stop_tries:
         return _stop_again(tree, child, now)
-    if tree.stopping and child.state is not ActorState.STOPPING and child.stops + 1 < child.spec.stop_tries:
-        # It has not been asked yet, and what it keeps has to stop all the same.
+    has_stopped = is_stopping and child.stops == 0
+    if tree.stopping and not was_asked and not has_stopped and child.stops + 1 < child.spec.stop_tries:
+        # It has not been asked in its turn yet, and what it keeps has to stop all the same.
         tree, created = _create(tree, [replace(child, stops=child.stops + 1)], _what_is_left(child), now)
         tree, asked = _next_rank(tree, now)
         return tree, (*created, *asked)

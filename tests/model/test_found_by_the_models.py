@@ -14,10 +14,12 @@ from quaestor_actors.core.actor import (
     ChildEnded,
     ChildReady,
     ChildSpec,
+    ChildStopped,
     CreateActor,
     Effect,
     Event,
     Reconfigured,
+    ReplaceChild,
     StartTree,
     StopTree,
     Tree,
@@ -144,6 +146,13 @@ def test__actor_ends_while_the_tree_stops__before_it_was_asked__another_one_stop
 def test__actor_ends_twice_while_the_tree_stops__before_it_was_asked__is_not_asked_before_its_turn() -> None:
     again = ChildEnded(name="agent", incarnation=2)
     assert kept(StopTree(), CRASH, again) == (CreateActor(name="agent", incarnation=3),)
+
+
+def test__actor_being_replaced__ends_unstopped_while_the_tree_stops__is_not_asked_before_its_turn() -> None:
+    replaced = ReplaceChild(name="agent", reason="changed")
+    assert kept(replaced, StopTree(), CRASH) == (CreateActor(name="agent", incarnation=2),)
+    in_order = ChildStopped(name="agent", incarnation=1)
+    assert not kept(replaced, StopTree(), in_order, CRASH)
 
 
 def test__stop__actor_backs_off__is_created_to_stop_what_it_kept() -> None:
