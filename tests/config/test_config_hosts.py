@@ -169,7 +169,7 @@ def test__cluster__takes_the_host_and_knows_later_that_there_was_a_cookie(
         specs.append(spec)
         # As whoever uses it does.
         del os.environ[COOKIE_VARIABLE]
-        specs.append(source.read())
+        specs.append(source.begin_reading().result())
         return 0
 
     monkeypatch.setattr(launcher, "run_cluster", run)
