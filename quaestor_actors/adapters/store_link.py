@@ -1,4 +1,4 @@
-"""Does what the registrar wants of a store, on a thread of its own, and tells it what came of that.
+"""Does what a registrar or a host of several wants of a store, on a thread of its own, and tells what came of that.
 
 Of several stores the first one that answers is used, from then on and for good.
 """
@@ -9,12 +9,13 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import aclosing, suppress
-from typing import assert_never
+from typing import Any, assert_never
 
 from quaestor_actors.adapters.event_loop import LoopThread
 from quaestor_actors.core import owner_record
+from quaestor_actors.core.coordination_state import Change, Changed, ChangeFailed
 from quaestor_actors.core.owner_record import Owner
-from quaestor_actors.core.registrar_state import Event, Write, WriteDone, WriteFailed
+from quaestor_actors.core.registrar_state import Write, WriteDone, WriteFailed
 from quaestor_actors.core.store import (
     CompactedError,
     Delete,
@@ -39,19 +40,19 @@ from quaestor_actors.core.store_work import (
     Watched,
 )
 
-StoreEffect = GrantLease | KeepAlive | Revoke | ListAll | Watch | Write
+StoreEffect = GrantLease | KeepAlive | Revoke | ListAll | Watch | Write | Change
 
 
 class StoreLink:
-    """The registrar's way to its store. The methods belong on the owner's thread; nothing is created before `start`."""
+    """The way to a store. The methods belong on the owner's thread; nothing is created before `start`."""
 
     def __init__(
         self,
         stores: Sequence[Store],
         *,
         prefix: str,
-        owner: Owner,
-        on_event: Callable[[Event], None],
+        owner: Owner | None,
+        on_event: Callable[[Any], None],
         on_crash: Callable[[BaseException], None],
     ) -> None:
         """Prepare the link.
@@ -59,8 +60,9 @@ class StoreLink:
         Args:
             stores: At least one; they are closed with the link.
             prefix: Of the keys that are followed.
-            owner: Who is said to hold the leases.
-            on_event: Called on the link's thread with what came of each effect; must not block.
+            owner: Who is said to hold the leases; None: the store is not told.
+            on_event: Called on the link's thread with what came of each effect, which says what that can be; must not
+                block.
             on_crash: Called on the link's thread with an error that nobody expected.
         """
         self._loop = LoopThread(name="store", on_crash=on_crash)
@@ -71,7 +73,7 @@ class StoreLink:
         self._loop.start()
 
     def perform(self, effect: StoreEffect) -> None:
-        """Begin to do what the registrar wants; what comes of it is told as events."""
+        """Begin to do what is wanted; what comes of it is told as events."""
         self._loop.post(lambda: self._work.begin(self._loop, effect))
 
     def stop(self) -> None:
@@ -85,12 +87,12 @@ class _Work:
     """What runs on the loop."""
 
     def __init__(
-        self, stores: Sequence[Store], *, prefix: str, owner: Owner, on_event: Callable[[Event], None]
+        self, stores: Sequence[Store], *, prefix: str, owner: Owner | None, on_event: Callable[[Any], None]
     ) -> None:
         self._stores = list(stores)
         self._has_answered = False
         self._prefix = prefix
-        self._owner = owner_record.encode(owner)
+        self._owner = None if owner is None else owner_record.encode(owner)
         self._tell = on_event
         self._following: asyncio.Task[None] | None = None
         self._log = logging.getLogger("store")
@@ -113,6 +115,8 @@ class _Work:
                 loop.spawn(self._revoke(effect))
             case Write():
                 loop.spawn(self._write(effect))
+            case Change():
+                loop.spawn(self._change(effect))
             case _:
                 assert_never(effect)
 
@@ -127,16 +131,20 @@ class _Work:
         try:
             granted = await store.grant(effect.ttl_s)
             self._heard(store)
-            try:
-                await store.put(owner_record.key_of(granted.lease), self._owner, lease=granted.lease)
-            except StoreDeniedError as error:
-                # Who may write locations alone can register all the same; people just do not see who it was.
-                self._log.warning("others cannot see who registers here: %s", error)
+            if self._owner is not None:
+                await self._sign(store, granted.lease, self._owner)
         except StoreError as error:
             self._failed(store)
             self._tell(LeaseFailed(reason=str(error), refused=isinstance(error, StoreDeniedError)))
         else:
             self._tell(LeaseHeld(lease=granted.lease, ttl_s=granted.ttl_s))
+
+    async def _sign(self, store: Store, lease: int, owner: str) -> None:
+        try:
+            await store.put(owner_record.key_of(lease), owner, lease=lease)
+        except StoreDeniedError as error:
+            # Who may write locations alone can register all the same; people just do not see who it was.
+            self._log.warning("others cannot see who registers here: %s", error)
 
     async def _keep_alive(self, effect: KeepAlive) -> None:
         store = self.store
@@ -196,6 +204,15 @@ class _Work:
             self._tell(WriteFailed(keys=put + removed, reason=str(error), refused=refused))
         else:
             self._tell(WriteDone(lease=effect.lease, put=put, revision=revision, removed=removed))
+
+    async def _change(self, effect: Change) -> None:
+        try:
+            outcome = await self.store.transact(effect.operations, conditions=effect.conditions)
+        except StoreError as error:
+            # Also for a put whose lease is gone: whoever keeps that lease alive learns it there.
+            self._tell(ChangeFailed(number=effect.number, reason=str(error)))
+        else:
+            self._tell(Changed(number=effect.number, succeeded=outcome.succeeded, revision=outcome.revision))
 
     async def _remove(self, effect: Write) -> None:
         deletes = [Delete(key=key) for key, _ in effect.removals]

@@ -14,6 +14,7 @@ from quaestor_actors.adapters.store_etcd import EtcdStore
 from quaestor_actors.adapters.store_link import StoreLink
 from quaestor_actors.adapters.store_memory import MemoryStore
 from quaestor_actors.core import owner_record
+from quaestor_actors.core.coordination_state import Change, Changed, ChangeFailed
 from quaestor_actors.core.owner_record import Owner
 from quaestor_actors.core.registrar_state import (
     Event,
@@ -33,20 +34,20 @@ from quaestor_actors.core.registrar_state import (
     WriteFailed,
 )
 from quaestor_actors.core.spec import StoreSpec
-from quaestor_actors.core.store import Deleted, KeyValue, Store
+from quaestor_actors.core.store import Deleted, HasRevision, KeyValue, Put, Store
 
 WAIT_S = 10.0
 OWNER = Owner(cluster="hello", host="a1", pid=17)
 
-E = TypeVar("E", bound=Event)
+E = TypeVar("E", bound=Event | Changed | ChangeFailed)
 
 
 class Story:
     """A link, and what it told."""
 
-    def __init__(self, *stores: Store) -> None:
-        self.told: queue.Queue[Event | BaseException] = queue.Queue()
-        self.link = StoreLink(stores, prefix="services/", owner=OWNER, on_event=self.told.put, on_crash=self.told.put)
+    def __init__(self, *stores: Store, owner: Owner | None = OWNER) -> None:
+        self.told: queue.Queue[Event | Changed | ChangeFailed | BaseException] = queue.Queue()
+        self.link = StoreLink(stores, prefix="services/", owner=owner, on_event=self.told.put, on_crash=self.told.put)
 
     def hear(self, kind: type[E]) -> E:
         """Return the next that is told; it must be of this kind."""
@@ -68,8 +69,8 @@ class Story:
 
 
 @contextmanager
-def running(*stores: Store) -> Iterator[Story]:
-    story = Story(*stores)
+def running(*stores: Store, owner: Owner | None = OWNER) -> Iterator[Story]:
+    story = Story(*stores, owner=owner)
     story.link.start()
     try:
         yield story
@@ -127,6 +128,36 @@ def test__write_under_a_lease_that_is_gone__says_so() -> None:
         assert (failed.keys, failed.gone) == (("services/a",), 4711)
 
 
+def test__change__is_made_if_its_conditions_hold() -> None:
+    with running(MemoryStore(), owner=None) as story:
+        lease = story.grant()
+        change = Change(
+            number=1,
+            operations=(Put(key="services/a", value="x", lease=lease),),
+            conditions=(HasRevision(key="services/a", mod_revision=0),),
+        )
+        story.link.perform(change)
+        made = story.hear(Changed)
+        assert (made.number, made.succeeded) == (1, True)
+        assert story.list()["services/a"].mod_revision == made.revision
+        story.link.perform(change)
+        assert not story.hear(Changed).succeeded
+
+
+def test__change_with_a_put_under_a_lease_that_is_gone__has_failed() -> None:
+    with running(MemoryStore(), owner=None) as story:
+        story.link.perform(Change(number=7, operations=(Put(key="services/a", value="x", lease=4711),), conditions=()))
+        assert story.hear(ChangeFailed).number == 7
+        assert not story.list()
+
+
+def test__lease_of_nobody_in_particular__has_no_owners_record() -> None:
+    store = MemoryStore()
+    with running(store, owner=None) as story:
+        story.grant()
+        assert story.link._loop.call(store.range(owner_record.PREFIX)).result().entries == ()
+
+
 def test__watch__tells_what_changes__until_another_one_takes_its_place() -> None:
     with running(MemoryStore()) as story:
         lease = story.grant()
@@ -178,3 +209,5 @@ def test__every_operation_that_fails__says_why() -> None:
         assert "no connection" in story.hear(FollowingFailed).reason
         story.link.perform(Write(lease=1, puts=(("services/a", "x"),), removals=()))
         assert "no connection" in story.hear(WriteFailed).reason
+        story.link.perform(Change(number=1, operations=(Put(key="services/a", value="x"),), conditions=()))
+        assert "no connection" in story.hear(ChangeFailed).reason
