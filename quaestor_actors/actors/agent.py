@@ -48,14 +48,14 @@ from quaestor_actors.core.agent import (
     Group,
     MemberFact,
     Phase,
-    Reconfigured,
     ReplaceAll,
     StartAll,
     StopAll,
 )
+from quaestor_actors.core.floating import reconfigured
 from quaestor_actors.core.member import Member, MemberState
 from quaestor_actors.core.probe import ProbeKind
-from quaestor_actors.core.rules import fingerprints, registered_as, registrations_of
+from quaestor_actors.core.rules import registered_as, registrations_of
 from quaestor_actors.core.spec import AgentSpec, ShutdownAction
 
 DEADLINES = "deadlines"
@@ -83,7 +83,9 @@ class AgentSupervisor(TreeActor):
         self._registry: ActorAddress | None = None
         self._introduction = 0
         self._prober: ActorAddress | None = None
-        self._told: tuple[cluster.AgentReport, Mapping[str, actor.Child]] | None = None
+        self._heeded = 0
+        """Number of the grant that the group knows."""
+        self._told: tuple[cluster.AgentReport, Mapping[str, actor.Child], int] | None = None
 
     def receive(self, message: Any, sender: ActorAddress) -> None:
         """Handle commands of the root and verdicts of the prober."""
@@ -200,10 +202,10 @@ class AgentSupervisor(TreeActor):
 
     def _adopt(self, start: StartAll) -> None:
         known = self._notes.load()
-        wanted = fingerprints(self._spec)
+        configured = reconfigured(self._spec)
         settled = adoption.settle(
             known,
-            wanted,
+            configured.wanted,
             alive=[name for name, each in known.members.items() if self._processes.adopt(each)],
             found=self._processes.find_all(),
             now=self.outside.clock(),
@@ -214,9 +216,10 @@ class AgentSupervisor(TreeActor):
         alive = [name for name, each in settled.group.members.items() if self._processes.adopt(each)]
         self.log.info("adopted %d members", len(alive))
         self._shown = None
+        self._heeded = self._plan.grant
         now, draw = self.outside.clock(), self.outside.draw()
         self._group, effects = group.resume(settled.group, alive, now, self._plan.rules, draw)
-        self._carry_out(effects, [Reconfigured(wanted=wanted), start])
+        self._carry_out(effects, [configured, start])
 
     def _configure(self, plan: AgentPlan) -> None:
         before, self._plan = self._plan, plan
@@ -224,7 +227,8 @@ class AgentSupervisor(TreeActor):
         self._children.reconfigure([self._prober_plan()] if plan.rules.probed else [])
         if not plan.rules.probed:
             self._prober = None
-        self._apply(Reconfigured(wanted=fingerprints(plan.spec)))
+        self._heeded = plan.grant
+        self._apply(reconfigured(plan.spec))
         if self._prober is not None and plan.rules.probed:
             self.send(self._prober, configuration_of(self._plan))
             for each in self._group.members.values():
@@ -342,7 +346,7 @@ class AgentSupervisor(TreeActor):
         is_whole, shown = self._shown is None, self._shown or {}
         changed = [each for name, each in members.items() if shown.get(name) is not each]
         gone = tuple(name for name in shown if name not in members)
-        told = (cluster.report_of(self._group), children)
+        told = (cluster.report_of(self._group), children, self._heeded)
         if not (is_whole or changed or gone) and told == self._told:
             return
         self._shown, self._told = dict(members), told
@@ -355,6 +359,7 @@ class AgentSupervisor(TreeActor):
             members=tuple(view.of_member(each, host=host, epoch_of_zero=zero) for each in changed),
             gone=gone,
             whole=is_whole,
+            grant=self._heeded,
             restarts=tuple(zero + at for at in self._group.restarts),
             actors=tuple(view.of_child(each, parent=parent, since=epoch(each.since)) for each in children.values()),
         )

@@ -25,6 +25,8 @@ class AgentPlan:
     spec: AgentSpec
     rules: Rules
     heartbeat_interval_s: float
+    grant: int = 0
+    """Number of the grant that says which members of a floating agent run here; 0: none has been heard of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +103,8 @@ class AgentChanged:
     whole: bool = False
     """From a supervisor that has just taken over: there are no other members than these."""
     actors: tuple[ActorView, ...] = ()
+    grant: int = 0
+    """The last one that this is the consequence of; see `AgentPlan`."""
     restarts: tuple[float, ...] = ()
     """When its members were restarted lately, in seconds since the epoch; only with an intensity."""
 

@@ -11,17 +11,21 @@ from quaestor_actors.actors.agent_messages import AgentPlan, StartAgent
 from quaestor_actors.actors.balancer import BalancerActor, StartBalancer
 from quaestor_actors.actors.base import Identity, TreeActor
 from quaestor_actors.actors.children import ChildPlan
+from quaestor_actors.actors.coordinator import CoordinatorActor
+from quaestor_actors.actors.coordinator_messages import StartCoordinator
 from quaestor_actors.actors.registry import RegistryActor
 from quaestor_actors.actors.registry_messages import StartRegistry
 from quaestor_actors.actors.root_messages import StartRoot
 from quaestor_actors.core import cluster
 from quaestor_actors.core.actor import ChildSpec
+from quaestor_actors.core.floating import floating_of
 from quaestor_actors.core.location import ClientTls, Location, Registration
 from quaestor_actors.core.rules import rules_of
 from quaestor_actors.core.spec import LOAD_BALANCER, AgentSpec, ClusterSpec
 
 REGISTRY = "registry"
 BALANCER = "balancer"
+COORDINATOR = "coordinator"
 STOP_MARGIN_S = 5.0
 """What an actor may need beyond its members' own deadlines to stop."""
 STOP_TRIES = 3
@@ -42,6 +46,8 @@ class ChildPlans:
         self._is_open = is_open
         self.given: dict[str, AgentPlan] = {}
         """What each agent supervisor was told at its start."""
+        self.grant = 0
+        """Number of the last grant; `spec` says what it was."""
 
     @property
     def agents(self) -> dict[str, AgentSpec]:
@@ -60,7 +66,10 @@ class ChildPlans:
         # Those that others depend on stop after them, the registry last: every stop is a deregistration.
         ranks = {name: rank + 1 for name, rank in cluster.stop_ranks(self.spec.agents).items()}
         awaited = {name for agent in self.spec.agents for name, _ in agent.depends_on}
-        plans = [self._registry(rank=max(ranks.values(), default=0) + 1)]
+        last = max(ranks.values(), default=0) + 1
+        plans = [self._registry(rank=last)]
+        if self.spec.hosts and self.spec.stores:
+            plans.append(self._coordinator(rank=last))
         plans += [self._agent(name, agent, rank=ranks[agent.agent_type]) for name, agent in self.agents.items()]
         rank = ranks[LOAD_BALANCER] if LOAD_BALANCER in awaited else 0
         plans += [self._balancer(name, number, rank=rank) for number, name in enumerate(self.balancers, start=1)]
@@ -72,7 +81,8 @@ class ChildPlans:
 
     def _plan_of(self, agent: AgentSpec) -> AgentPlan:
         rules = rules_of(agent, self.spec, processors=os.cpu_count() or 1)
-        return AgentPlan(spec=agent, rules=rules, heartbeat_interval_s=self.spec.heartbeat_interval_s)
+        grant = 0 if agent.floating is None else self.grant
+        return AgentPlan(spec=agent, rules=rules, heartbeat_interval_s=self.spec.heartbeat_interval_s, grant=grant)
 
     def static_registrations(self) -> tuple[Registration, ...]:
         """Return what somebody else runs and the registry holds for as long as the cluster runs."""
@@ -127,6 +137,19 @@ class ChildPlans:
             )
 
         return self._plan(REGISTRY, RegistryActor, rank=rank, first=first)
+
+    def _coordinator(self, *, rank: int) -> ChildPlan:
+        def first(incarnation: int) -> StartCoordinator:
+            return StartCoordinator(
+                identity=self._identity(COORDINATOR, incarnation),
+                host=self.spec.host,
+                hosts=tuple(host.name for host in self.spec.hosts),
+                floating=floating_of(self.spec),
+                store=self.spec.stores[0],
+                directory=self._start.state_directory,
+            )
+
+        return self._plan(COORDINATOR, CoordinatorActor, rank=rank, first=first)
 
     def _balancer(self, name: str, number: int, *, rank: int) -> ChildPlan:
         def first(incarnation: int) -> StartBalancer:

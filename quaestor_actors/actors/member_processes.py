@@ -10,6 +10,7 @@ from quaestor_actors.actors.base import TreeActor
 from quaestor_actors.adapters import member_log
 from quaestor_actors.adapters.member_log import LogRotationError
 from quaestor_actors.adapters.processes import WatchedProcess
+from quaestor_actors.adapters.term_file import TermFile
 from quaestor_actors.core.adoption import FoundProcess
 from quaestor_actors.core.member import (
     Fact,
@@ -21,9 +22,10 @@ from quaestor_actors.core.member import (
     Spawned,
     SpawnFailed,
 )
+from quaestor_actors.core.placement import Slot
 from quaestor_actors.core.probe import ProbeKind
 from quaestor_actors.core.process_id import ProcessId
-from quaestor_actors.core.spec import AgentSpec
+from quaestor_actors.core.spec import FENCING_TOKEN_VARIABLE, AgentSpec
 from quaestor_actors.errors import SpawnError
 
 ExitHandler = Callable[[str, ProcessExited], None]
@@ -49,7 +51,8 @@ class MemberProcesses:
             spec: what is started; `spec` may be replaced at any time.
             environment: what members inherit.
             log_directory: where their output goes.
-            tag: names this agent among all agents of the machine, in its members' environment.
+            tag: names this agent among all agents of the machine, in its members' environment: the path of a file
+                beside which it is written what this host may run of what floats.
             on_exit: told of every end.
         """
         self.spec = spec
@@ -58,6 +61,7 @@ class MemberProcesses:
         self._environment = environment
         self._logs = log_directory
         self._agent_tag = tag
+        self._terms = TermFile(Path(tag).parent)
         self._on_exit = on_exit
         self._processes: dict[str, WatchedProcess] = {}
         self._output_starts: dict[str, int] = {}
@@ -72,6 +76,8 @@ class MemberProcesses:
     def spawn(self, effect: Spawn) -> Fact:
         """Start a member's process, unless somebody holds its port."""
         number = int(effect.member_id.rpartition("/")[2])
+        if self.spec.floating is not None and (refusal := self._refusal(number)) is not None:
+            return SpawnFailed(incarnation=effect.incarnation, reason=refusal)
         port = self.spec.ports[number - 1] if self.spec.ports else self._outside.ports.free_port(self.spec.host_name)
         if self.spec.ports and self._outside.ports.is_taken(self.spec.host_name, port):
             return self._taken(effect, port)
@@ -82,7 +88,7 @@ class MemberProcesses:
                 self.spec,
                 member=f"{self._agent_tag} {effect.member_id} {effect.incarnation} {port}",
                 port=port,
-                environment=self._environment,
+                environment=self._environment_of(number),
                 log_path=log_path,
             )
         except SpawnError as error:
@@ -90,9 +96,21 @@ class MemberProcesses:
         self._watch(effect.member_id, effect.incarnation, watched)
         return Spawned(incarnation=effect.incarnation, process=watched.process, port=port)
 
+    def _refusal(self, number: int) -> str | None:
+        """Return why a copy of what floats must not be started: nobody may have been told that it runs elsewhere."""
+        token = self.spec.token(number)
+        if token is None:
+            return "it is not to run on this host"
+        return self._terms.refusal(Slot(self.spec.agent_type, number), token, now=self._outside.boot_clock())
+
+    def _environment_of(self, number: int) -> Mapping[str, str]:
+        token = self.spec.token(number)
+        return self._environment if token is None else {**self._environment, FENCING_TOKEN_VARIABLE: str(token)}
+
     def _taken(self, effect: Spawn, port: int) -> Fact:
         holder = self._outside.ports.holder_of(port)
-        if self.spec.probe.kind is ProbeKind.NONE:
+        if self.spec.probe.kind is ProbeKind.NONE or self.spec.floating is not None:
+            # Of what floats nobody is taken over: nobody could say when it started, or end it in time.
             return SpawnFailed(incarnation=effect.incarnation, reason=f"port {port} is taken by {holder.text}")
         found = None if holder.pid is None else self._outside.processes.watch_pid(holder.pid)
         if found is not None and self._outside.processes.is_tagged(

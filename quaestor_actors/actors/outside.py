@@ -19,6 +19,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 from setproctitle import setproctitle
 
 from quaestor_actors.adapters import ports, processes
+from quaestor_actors.adapters.boot_clock import boot_clock
 from quaestor_actors.adapters.ports import Holder
 from quaestor_actors.adapters.processes import Ending, WatchedProcess
 from quaestor_actors.core.process_id import ProcessId
@@ -107,6 +108,8 @@ class Outside:
     """The outside; by default the real one. Times are seconds."""
 
     clock: Callable[[], float] = time.monotonic
+    boot_clock: Callable[[], float] = boot_clock
+    """Since the machine was booted, also while it sleeps."""
     wall_clock: Callable[[], float] = time.time
     """Since the epoch: what people are shown."""
     draw: Callable[[], float] = random.random

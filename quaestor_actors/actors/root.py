@@ -19,8 +19,9 @@ from quaestor_actors.actors.agent_messages import (
 )
 from quaestor_actors.actors.balancer import BalancerChanged
 from quaestor_actors.actors.base import Ready, SetLogLevel, Stop, Stopped, TreeActor
-from quaestor_actors.actors.child_plans import REGISTRY, ChildPlans, agent_name
+from quaestor_actors.actors.child_plans import COORDINATOR, REGISTRY, ChildPlans, agent_name
 from quaestor_actors.actors.children import Children
+from quaestor_actors.actors.floating import FloatingAgents
 from quaestor_actors.actors.registry_messages import STATIC_OWNER, Announce, Follow, ListRegistrations, RegistryReported
 from quaestor_actors.actors.root_messages import (
     Changed,
@@ -40,6 +41,7 @@ from quaestor_actors.actors.root_messages import (
 )
 from quaestor_actors.actors.root_notes import RootNotes
 from quaestor_actors.actors.view import ActorView, AgentView, MemberView, RegistryView, TreeView
+from quaestor_actors.adapters.term_file import TermFile
 from quaestor_actors.core import cluster, plan, selector
 from quaestor_actors.core.actor import ActorState, Child
 from quaestor_actors.core.agent import Phase
@@ -54,6 +56,7 @@ class RootSupervisor(TreeActor):
     _children: Children
     _cluster: Cluster
     _notes: RootNotes
+    _floating: FloatingAgents
 
     def __init__(self) -> None:
         """Begin with nothing; StartRoot brings everything."""
@@ -98,8 +101,9 @@ class RootSupervisor(TreeActor):
                 self._pass_on(message, sender)
             case Stop():
                 self._notes.cluster("stopping", "as commanded")
+                self._floating.leave()
                 self._children.stop(force=message.force)
-            case _ if not self._children.handle(message, sender):
+            case _ if not (self._children.handle(message, sender) or self._floating.handle(message)):
                 self.log.warning("unexpected message %s", type(message).__name__)
 
     def on_wake(self, _key: str) -> None:
@@ -121,6 +125,7 @@ class RootSupervisor(TreeActor):
         again = f"every actor was started again (tree number {message.identity.incarnation})"
         self._notes.cluster("running", "launched" if message.identity.incarnation == 1 else again)
         self._plans = ChildPlans(message, lambda name: self._cluster.agents[name].open)
+        self._floating = FloatingAgents(self, self._plans, TermFile(message.state_directory))
         self._children = Children(
             self,
             self._plans.all(),
@@ -128,6 +133,7 @@ class RootSupervisor(TreeActor):
             on_change=self._tell_launcher,
             on_stopped=self._all_stopped,
         )
+        self._floating.keep(self._children)
         self._children.start()
         self.send(sender, Ready(identity=self.identity, pid=os.getpid()))
 
@@ -146,6 +152,7 @@ class RootSupervisor(TreeActor):
                     self.log.warning("the cluster ends: %s", effect.reason)
                     self._notes.cluster("stopping", effect.reason)
                     self.send(self.parent, Ending(reason=effect.reason, failed=effect.failed))
+                    self._floating.leave()
                     self._children.stop(force=False)
                 case _:
                     assert_never(effect)
@@ -161,6 +168,7 @@ class RootSupervisor(TreeActor):
             return
         self._grandchildren[message.agent] = message.actors
         self._recent_restarts[message.agent] = message.restarts
+        self._floating.heard(message)
         gone = self._gone(message)
         self._members.update({member.member: member for member in message.members})
         for name in gone:
@@ -208,7 +216,7 @@ class RootSupervisor(TreeActor):
             return
         kept, balancers = set(self._plans.agents), set(self._plans.balancers)
         plans_before = {name: self._plans.agent_plan(name) for name in kept}
-        self._plans.spec = spec
+        self._plans.spec = self._floating.applied(spec)
         self._decide(cluster.Reconfigured(spec=spec))
         self._forget_agents(kept - set(self._plans.agents))
         self._children.reconfigure(self._plans.all())
@@ -225,6 +233,7 @@ class RootSupervisor(TreeActor):
         elif registry is not None and before.static_agents != spec.static_agents:
             static = self._plans.static_registrations()
             self.send(registry, Announce(owner=STATIC_OWNER, introduction=0, registrations=static))
+        self._floating.reloaded(before)
         if before.log_level != spec.log_level:
             self.send(self.myAddress, SetLogLevel(level=spec.log_level))
 
@@ -250,6 +259,9 @@ class RootSupervisor(TreeActor):
     # Who needs to know whom
 
     def _introduce(self, name: str, address: ActorAddress) -> None:
+        if name == COORDINATOR:
+            self._floating.introduce(address, self._members)
+            return
         self._catch_up(name, address)
         registry = self._children.address(REGISTRY)
         if registry is None:
@@ -283,6 +295,7 @@ class RootSupervisor(TreeActor):
     def _tell_launcher(self) -> None:
         self._forget_owners()
         self._forget_members_without_agent()
+        self._floating.tell(self._members)
         actors = {actor.name: actor for actor in self._actor_views()}
         news = tuple(new for name, new in actors.items() if _differs(new, self._shown.get(name)))
         self._notes.actors(self._shown, actors)
@@ -357,6 +370,7 @@ class RootSupervisor(TreeActor):
             members=tuple(self._members.values()),
             balancer_address=self._balancer_address if self._spec.balancer is not None else None,
             registry=self._registry_view,
+            coordination=self._floating.view,
         )
 
     def _all_stopped(self) -> None:

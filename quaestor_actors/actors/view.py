@@ -101,6 +101,34 @@ class RegistryView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceView:
+    """Where a member of a floating agent belongs, as people see it."""
+
+    member: str
+    host: str
+    """Where it is to run."""
+    claimed_by: str
+    """The host that may run it now; empty: none, as it is on its way from one to another."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoordinationView:
+    """What a host of several that share a store knows of who coordinates, and of what floats."""
+
+    host: str
+    """This one."""
+    coordinator: str
+    """Empty: nobody, or it is not known yet."""
+    hosts: tuple[str, ...]
+    """Those that are there, as far as the store says."""
+    places: tuple[PlaceView, ...]
+    since: float
+    """When `trouble` came or went."""
+    trouble: str
+    """Why the store cannot be used; empty when it can. What floats here is ended when the host's lease is over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RegistrationView:
     """One registered location as people see it."""
 
@@ -126,6 +154,8 @@ class TreeView:
     balancer_address: str | None
     registry: RegistryView | None = None
     """None while it is being started."""
+    coordination: CoordinationView | None = None
+    """None without a store that several hosts share, and while it is being started."""
 
 
 def of_member(member: Member, *, host: str, epoch_of_zero: float) -> MemberView:

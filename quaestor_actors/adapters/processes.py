@@ -292,27 +292,36 @@ def signal_group(watched: WatchedProcess, number: signal.Signals) -> None:
 
 def find_tagged(prefix: str) -> dict[ProcessId, str]:
     """Return every live session leader whose environment names it as a member, by what follows the tag's beginning."""
+    return _find(prefix, leaders_only=True)
+
+
+def _find(prefix: str, *, leaders_only: bool) -> dict[ProcessId, str]:
     start = f"{MEMBER_VARIABLE}={prefix}".encode()
     found = {}
     for directory in Path("/proc").iterdir():
         if not directory.name.isdigit():
             continue
-        tag = _tag(int(directory.name), start)
+        tag = _tag(int(directory.name), start, leaders_only=leaders_only)
         if tag is not None and (ticks := start_ticks(int(directory.name))) is not None:
             found[ProcessId(pid=int(directory.name), start_ticks=ticks)] = tag
     return found
 
 
+def find_marked(prefix: str) -> dict[ProcessId, str]:
+    """Return every live process with such an environment, also those that members have started, by the tag's rest."""
+    return _find(prefix, leaders_only=False)
+
+
 def is_tagged(process: ProcessId, prefix: str) -> bool:
     """Return whether a process is a session leader whose environment names it as a member, by the tag's beginning."""
-    return _tag(process.pid, f"{MEMBER_VARIABLE}={prefix}".encode()) is not None
+    return _tag(process.pid, f"{MEMBER_VARIABLE}={prefix}".encode(), leaders_only=True) is not None
 
 
-def _tag(pid: int, start: bytes) -> str | None:
+def _tag(pid: int, start: bytes, *, leaders_only: bool) -> str | None:
     try:
         variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-        is_leader = os.getsid(pid) == pid
+        counts = not leaders_only or os.getsid(pid) == pid
     except (FileNotFoundError, PermissionError, ProcessLookupError):
         return None
     tags = (variable.removeprefix(start) for variable in variables if variable.startswith(start))
-    return next((tag.decode(errors="replace") for tag in tags), None) if is_leader else None
+    return next((tag.decode(errors="replace") for tag in tags), None) if counts else None

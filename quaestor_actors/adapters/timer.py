@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import time
 
-_CLOCK_MONOTONIC = 1
 _TFD_TIMER_ABSTIME = 1
 _NANOSECONDS = 1_000_000_000
 
@@ -22,15 +22,15 @@ class _Itimerspec(ctypes.Structure):
 class Timer:
     """`fd` becomes readable at the time that was set last."""
 
-    def __init__(self) -> None:
-        """Make a timer that is not set."""
+    def __init__(self, *, clock: int = time.CLOCK_MONOTONIC) -> None:
+        """Make a timer that is not set, by a clock of clock_gettime(2)."""
         self._libc = ctypes.CDLL(None, use_errno=True)
-        self.fd = self._libc.timerfd_create(_CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC)
+        self.fd = self._libc.timerfd_create(clock, os.O_NONBLOCK | os.O_CLOEXEC)
         if self.fd < 0:
             raise _error("timerfd_create")
 
     def set(self, at: float | None) -> None:
-        """Make the descriptor readable at this time of `time.monotonic`, which may be past; None: never."""
+        """Make the descriptor readable at this time of its clock, which may be past; None: never."""
         whole = 0 if at is None else max(1, int(at * _NANOSECONDS))
         seconds, nanoseconds = divmod(whole, _NANOSECONDS)
         due = _Itimerspec(_Timespec(0, 0), _Timespec(seconds, nanoseconds))

@@ -10,6 +10,7 @@ from typing import Any
 
 from quaestor_actors.actors.view import AgentView, MemberView, RegistryView, TreeView
 from quaestor_actors.cli.listing import SCHEMA_VERSION, Column, Listing, Tier, colour_of_state
+from quaestor_actors.cli.render_coordination import coordination_document, coordination_lines
 from quaestor_actors.cli.table import aligned
 
 SECONDS_PER_MINUTE = 60
@@ -122,7 +123,8 @@ def _head(shown: Shown) -> tuple[str, ...]:
     lines = [f"cluster {tree.cluster}: {serving}/{len(tree.members)} members serving{others}{balancer}{registry}"]
     if shown.launcher_pid is None:
         lines.append("its launcher was killed; everything runs on, and `quaestor cluster` takes over")
-    return (*lines, *registry_lines(tree.registry, shown.now), *agent_lines(tree.agents))
+    lines += [*registry_lines(tree.registry, shown.now), *coordination_lines(tree.coordination)]
+    return (*lines, *agent_lines(tree.agents))
 
 
 def registry_lines(registry: RegistryView | None, now: float) -> list[str]:
@@ -168,6 +170,7 @@ def cluster_document(shown: Shown) -> dict[str, Any]:
         "members": [member_document(member, now) for member in members_in_order(tree)],
         "agents": [agent_document(agent) for agent in tree.agents],
         "actors": [_timestamps(asdict(actor), now) for actor in tree.actors],
+        **coordination_document(tree),
     }
 
 

@@ -9,7 +9,7 @@ from quaestor_actors.config.registered_host import is_registered
 from quaestor_actors.config.schema import FloatingKeys
 from quaestor_actors.config.sections import Entry, read_section
 from quaestor_actors.core.placement import Floating
-from quaestor_actors.core.spec import KEY_VALUE_STORE, LOAD_BALANCER
+from quaestor_actors.core.spec import KEY_VALUE_STORE, LOAD_BALANCER, ShutdownAction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -82,6 +82,9 @@ def _floating(agent: AgentSection, hosts: Hosts, *, has_etcd: bool, report: Repo
         report.fault(entry.key, "what floats may run on every host, and hosts pins it; remove one of them")
     if "processCount" in section.entries:
         report.fault(section.entries["processCount"].key, "how many float is the count of floating; remove this")
+    if "clusterShutdownAction" in section.entries and section.keys.cluster_shutdown_action != ShutdownAction.KILL:
+        message = "what floats ends when the cluster stops on its host, so that another one can run it; remove this"
+        report.fault(section.entries["clusterShutdownAction"].key, message)
     if agent.is_builtin_balancer:
         report.fault(entry.key, f"the built-in {LOAD_BALANCER} does not float; name its hosts, or remove this")
     if not has_etcd:

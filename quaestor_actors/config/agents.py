@@ -195,7 +195,8 @@ def agent_spec(
         essential=keys.essential,
         significant=keys.significant,
         exclude_from_registry=keys.exclude_from_service_registry,
-        shutdown_action=ShutdownAction(keys.cluster_shutdown_action),
+        # Others may run what floats as soon as this host does not.
+        shutdown_action=ShutdownAction(keys.cluster_shutdown_action) if agent.floating is None else ShutdownAction.KILL,
     )
 
 

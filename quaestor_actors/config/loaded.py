@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from quaestor_actors.core.spec import ClusterSpec
 
 NO_HOSTS_YET = (
-    "clusterConfig.hosts: not in effect yet, apart from which agents a host starts: each host runs on its own, and "
-    "floating agents are not started"
+    "clusterConfig.hosts: not in effect yet, apart from which agents a host starts and from what floats: hosts do not "
+    "see and command each other"
 )
 
 

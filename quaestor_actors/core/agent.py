@@ -76,6 +76,10 @@ class Reconfigured:
     """These are the members from now on, each by the fingerprint of its specification."""
 
     wanted: Mapping[str, str]
+    added: str = "added to the configuration"
+    """Why members come that were not there, for people."""
+    gone: str = "no longer configured"
+    """Why those go that are not among them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -185,7 +185,7 @@ class _Work:
 
     def _reconfigured(self, event: Reconfigured) -> None:
         wanted = dict(event.wanted)
-        new = {name: self._newcomer(name) for name in wanted if name not in self._members}
+        new = {name: self._newcomer(name, event.added) for name in wanted if name not in self._members}
         gone = [name for name in self._members if name not in wanted]
         kept = {name: self._members[name] for name in gone}
         self._members = {name: new.get(name) or self._members[name] for name in wanted} | kept
@@ -194,17 +194,17 @@ class _Work:
         for name in (*back, *gone):
             self._members[name] = replace(self._members[name], configured=name in wanted)
         self._tell(list(wanted), RulesChanged())
-        self._tell(gone, StopRequested(reason="no longer configured"))
+        self._tell(gone, StopRequested(reason=event.gone))
         if self._group.phase is Phase.STOPPING:
             return
         if self._group.phase is Phase.DONE:
             self._tell(new, StopRequested(reason=f"auto shutdown: {self._group.reason}"))
             return
-        self._tell(back, StartRequested(reason="added to the configuration"))
+        self._tell(back, StartRequested(reason=event.added))
         self._retry_changed(revive=bool(new or back))
 
-    def _newcomer(self, name: str) -> Member:
-        reason = "added to the configuration" if self._members else "cluster start"
+    def _newcomer(self, name: str, added: str) -> Member:
+        reason = added if self._members else "cluster start"
         last = self._group.retired.get(name, 0)
         return Member(member_id=name, reason=reason, incarnation=last, retired=last)
 

@@ -54,6 +54,11 @@ def diff(old: ClusterSpec, new: ClusterSpec) -> Plan:
     if fixed := _changed(old, new, only=_FIXED):
         names = " and ".join(_FIXED[name] for name in fixed)
         return Plan(refusal=f"{names} cannot change while the cluster runs, as {_WHY_FIXED}")
+    if old.hosts and _floats(old) and _floats(new) and _is_another_store(old, new):
+        return Plan(
+            refusal="the etcd cannot change while members float, as hosts that use another one would run them, too; "
+            "stop the cluster on all hosts, or name an endpoint of the old one as well"
+        )
     actions = []
     if settings := _changed(old, new, without={"agents", "balancer", "static_agents", "stores"}):
         actions.append(Action(subject=new.name, verb="change", detail=", ".join(settings)))
@@ -72,6 +77,15 @@ def diff(old: ClusterSpec, new: ClusterSpec) -> Plan:
     return Plan(actions=tuple(actions))
 
 
+def _floats(spec: ClusterSpec) -> bool:
+    return any(agent.floating is not None for agent in spec.agents)
+
+
+def _is_another_store(old: ClusterSpec, new: ClusterSpec) -> bool:
+    before, after = ({endpoint for store in spec.stores[:1] for endpoint in store.endpoints} for spec in (old, new))
+    return not before & after
+
+
 def _count(agent: AgentSpec) -> str:
     members = "1 member" if agent.process_count == 1 else f"{agent.process_count} members"
     return members if agent.floating is None else f"{members} on all hosts together"
@@ -84,9 +98,10 @@ def _removed(agent: AgentSpec) -> list[Action]:
 def _kept(old: AgentSpec, new: AgentSpec) -> list[Action]:
     if old.floating is not None and new.floating is not None:
         # Which members are here is no matter of the configuration, as long as there are that many.
-        new = replace(new, numbers=tuple(number for number in old.numbers or () if number <= new.process_count))
+        numbers = tuple(number for number in old.numbers or () if number <= new.process_count)
+        new = replace(new, numbers=numbers, tokens=tuple(token for each in numbers if (token := old.token(each))))
     before, after = fingerprints(old), fingerprints(new)
-    changed = _changed(old, new, without={"process_count", "numbers"})
+    changed = _changed(old, new, without={"process_count", "numbers", "tokens"})
     started_with = ", ".join(name for name in changed if name in STARTED_WITH)
     settings = ", ".join(name for name in changed if name not in STARTED_WITH)
     actions = [Action(subject=name, verb="stop", detail="no longer configured") for name in before if name not in after]

@@ -83,4 +83,6 @@ def fingerprints(agent: AgentSpec) -> dict[str, str]:
 def _digest(agent: AgentSpec, number: int) -> str:
     port = agent.ports[number - 1] if agent.ports else None
     started_with = [port if name == "ports" else getattr(agent, name) for name in STARTED_WITH]
+    if (token := agent.token(number)) is not None:
+        started_with.append(token)
     return hashlib.sha256(repr(started_with).encode()).hexdigest()[:32]

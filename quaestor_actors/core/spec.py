@@ -30,6 +30,9 @@ STORE_PASSWORD_VARIABLE = "QUAESTOR_ETCD_PASSWORD"  # noqa: S105 - the name of a
 WORKER = "Worker"
 """The agent type whose members are the balanced services of the load balancer's own configuration."""
 
+FENCING_TOKEN_VARIABLE = "QUAESTOR_FENCING_TOKEN"  # noqa: S105 - the name of a variable
+"""In the environment of a floating agent's member: whoever has a smaller one for the same member is out of date."""
+
 COOKIE_VARIABLE = "QUAESTOR_COOKIE"
 """In the environment of the cluster, and of no member: its cookie in hexadecimal digits, instead of a file."""
 
@@ -126,6 +129,8 @@ class AgentSpec:
     """Which hosts may run its members; None: it does not float, and each of its hosts runs all of them."""
     numbers: tuple[int, ...] | None = None
     """Which members run on this host; None: all. A floating agent begins with none, and is told later."""
+    tokens: tuple[int, ...] = ()
+    """The fencing token of each of `numbers`, of a floating agent: greater than that of whoever ran it before."""
     ports: tuple[int, ...] = ()
     """One per member, or none: then every start takes a free port."""
     host_name: str = "localhost"
@@ -169,6 +174,10 @@ class AgentSpec:
         """The names of those of its members that run on this host, with their numbers."""
         numbers = range(1, self.process_count + 1) if self.numbers is None else self.numbers
         return {f"{self.agent_type}/{number}": number for number in numbers}
+
+    def token(self, number: int) -> int | None:
+        """Return the fencing token of a member; None: it has none, as it does not float, or is not to run here."""
+        return dict(zip(self.numbers or (), self.tokens, strict=False)).get(number)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,8 @@ from support.config_hosts import ETCD, THREE, agent, be, by_type, complaints, lo
 from quaestor_actors.config import LOAD_BALANCER_FILE
 from quaestor_actors.core.placement import Floating
 
+ENDS_WITH_ITS_HOST = "what floats ends when the cluster stops on its host, so that another one can run it; remove this"
+
 
 @pytest.fixture(autouse=True)
 def on_a1(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,6 +71,10 @@ def test__floating_agent__is_known_everywhere_and_begins_without_members(tmp_pat
         (
             "floating: {}, hosts: [a1]",
             "floating: what floats may run on every host, and hosts pins it; remove one of them",
+        ),
+        (
+            "floating: {}, clusterShutdownAction: None",
+            f"clusterShutdownAction: {ENDS_WITH_ITS_HOST}",
         ),
         ("floating: {}, processCount: 1", "processCount: how many float is the count of floating; remove this"),
         (

@@ -11,7 +11,7 @@ from quaestor_actors.core import plan
 from quaestor_actors.core.placement import Floating
 from quaestor_actors.core.plan import Action, Plan
 from quaestor_actors.core.rules import fingerprints
-from quaestor_actors.core.spec import AgentSpec, BalancerSpec, ClusterSpec, HostSpec, RecyclingSpec
+from quaestor_actors.core.spec import AgentSpec, BalancerSpec, ClusterSpec, HostSpec, RecyclingSpec, StoreSpec
 
 WORKER = AgentSpec(agent_type="Worker", executable="/bin/worker", process_count=2, ports=(5161, 5162))
 STORE = AgentSpec(agent_type="Store", executable="/bin/store")
@@ -165,6 +165,22 @@ def test__diff__members_of_a_floating_agent__stay_where_they_are() -> None:
     preferring = Floating(agent="F", count=2, prefer=("a1",))
     assert floating_actions(replace(FLOATING, numbers=(), floating=preferring)) == ["change   F: floating"]
     assert floating_actions(replace(FLOATING, numbers=(), arguments="--fast")) == ["replace  F/2: arguments changed"]
+
+
+def test__diff__another_etcd_under_a_floating_agent__is_refused() -> None:
+    old = replace(OLD, agents=(FLOATING,), hosts=HOSTS, stores=(StoreSpec(endpoints=(("e1", 1), ("e2", 2))),))
+    other = replace(old, stores=(StoreSpec(endpoints=(("e3", 1),)),))
+    assert plan.diff(old, other).refusal == (
+        "the etcd cannot change while members float, as hosts that use another one would run them, too; "
+        "stop the cluster on all hosts, or name an endpoint of the old one as well"
+    )
+    assert plan.diff(old, replace(other, agents=())).refusal is None
+    assert plan.diff(old, replace(old, stores=(StoreSpec(endpoints=(("e3", 1), ("e2", 2))),))).refusal is None
+
+
+def test__diff__members_with_another_token__are_not_replaced_by_a_configuration() -> None:
+    old = replace(FLOATING, tokens=(7,))
+    assert plan.diff(replace(OLD, agents=(old,)), replace(OLD, agents=(replace(FLOATING, numbers=()),))) == Plan()
 
 
 def test__diff__fewer_members_of_a_floating_agent__stops_those_beyond() -> None:
