@@ -10,6 +10,7 @@ import psutil
 import pytest
 from support.etcd import EtcdCluster, run_etcd
 from support.floating_hosts import NAMES, Host, Hosts, boot_now, overlap_s, run_hosts
+from support.namespaces import why_not
 from support.waiting import wait_until
 
 TTL_S = 2
@@ -20,6 +21,7 @@ LONG_TTL_S = 30
 KILL_S = 2.0
 """Until a process is dead that is killed at once, on a machine that is very busy."""
 ONE = "Witness/1"
+NO_NAMESPACES = why_not()
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +114,48 @@ def test__host_that_is_lost__its_copy_has_ended_before_another_host_starts_it(
             wait_until(lambda: not hosts[first].everything(), 60, "the warden to end")
 
 
+@pytest.mark.skipif(bool(NO_NAMESPACES), reason=NO_NAMESPACES)
+def test__host_whose_cable_is_pulled_out__its_copy_has_ended_before_another_host_starts_it(
+    tmp_path: Path, etcd: EtcdCluster, record_property: Callable[[str, object], None]
+) -> None:
+    with run_hosts(tmp_path, etcd, ttl_s=TTL_S, with_namespaces=True) as hosts:
+        wait_hosts(hosts, *NAMES)
+        first = hosts.wait_running(ONE)[ONE]
+        cable = hosts[first].namespace
+        assert cable is not None
+        lost_at = boot_now()
+        cable.cut()
+        second = moved(hosts, ONE, first, TTL_S + START_S + 1.0)
+        before, after = hosts.testimonies(ONE)
+        assert before.last < after.began
+        gap = f"ran {before.last - lost_at:.2f} s longer, and elsewhere after {after.began - lost_at:.2f} s"
+        record_property("figures", f"cable pulled out, lease {TTL_S} s: {gap}")
+        cable.heal()
+        wait_hosts(hosts, *NAMES)
+        let_pass(2 * TTL_S)
+        assert hosts.executing() == {ONE: [second]}
+        assert len(hosts.testimonies()) == 2
+
+
+def test__coordinator_actor_that_hangs__neither_it_nor_a_supervisor_keeps_a_copy_alive(
+    tmp_path: Path, etcd: EtcdCluster
+) -> None:
+    with run_hosts(tmp_path, etcd, ttl_s=TTL_S) as hosts:
+        wait_hosts(hosts, *NAMES)
+        first = hosts.wait_running(ONE)[ONE]
+        hung = psutil.Process(hosts[first].actor_pid("coordinator"))
+        hung.suspend()
+        second = moved(hosts, ONE, first, TTL_S + START_S + 1.0)
+        let_pass(TTL_S)
+        assert hosts.executing() == {ONE: [second]}
+        assert overlap_s(hosts.testimonies()) == 0.0
+        hung.resume()
+        wait_hosts(hosts, *NAMES)
+        let_pass(2 * TTL_S)
+        assert hosts.executing() == {ONE: [second]}
+        assert len(hosts.testimonies()) == 2
+
+
 def test__host_that_was_cut_off_and_returns__nothing_flaps(tmp_path: Path, etcd: EtcdCluster) -> None:
     with run_hosts(tmp_path, etcd, ttl_s=TTL_S) as hosts:
         wait_hosts(hosts, *NAMES)
@@ -174,9 +218,10 @@ def test__lost_actors__nobody_notices(tmp_path: Path, etcd: EtcdCluster) -> None
             former = host.actor_pid(name)
             psutil.Process(former).kill()
             wait_until(lambda name=name, former=former: host.actor_is_replaced(name, former), 60, f"another {name}")
+        wait_until(host.wardens, 60, "the warden")[0].kill()
         let_pass(2.0)
         assert pids(hosts) == running
-        assert len(host.wardens()) == 1
+        assert len(wait_until(host.wardens, 60, "another warden")) == 1
 
 
 def test__copy_that_ends__is_started_again_where_it_was(tmp_path: Path, etcd: EtcdCluster) -> None:

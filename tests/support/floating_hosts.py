@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 from support.cluster import QUAESTOR, ROOT, Cluster
 from support.etcd import EtcdCluster
+from support.namespaces import Namespace, run_namespace
 from support.proxy import Proxy, run_proxy
 from support.waiting import wait_until
 
@@ -48,6 +49,7 @@ class Host(Cluster):
     agent_extra: str = ""
     proxy: Proxy | None = None
     witnesses: Path = Path()
+    namespace: Namespace | None = None
 
     def configure_floating(self) -> None:
         """Write the configuration, the same on each host but for the way to etcd."""
@@ -74,9 +76,10 @@ class Host(Cluster):
 
     def begin(self) -> None:
         """Start the launcher."""
+        prefix = [] if self.namespace is None else self.namespace.prefix
         with (self.directory / "launcher.out").open("ab") as output:
             self.launcher = subprocess.Popen(
-                [QUAESTOR, "cluster", "-c", self.directory, "--host", self.host],
+                [*prefix, QUAESTOR, "cluster", "-c", self.directory, "--host", self.host],
                 env=self.environment,
                 stdout=output,
                 stderr=output,
@@ -214,19 +217,24 @@ def run_hosts(
     floating: str = "{count: 1}",
     ttl_s: int = 2,
     agent_extra: str = "",
+    with_namespaces: bool = False,
 ) -> Iterator[Hosts]:
-    """Run hosts until the block ends; yield at once."""
+    """Run hosts until the block ends, in network namespaces of their own or together in this one; yield at once."""
     witnesses = folder / "witnesses"
     witnesses.mkdir()
     etcd.ctl("del", "--prefix", "quaestor/clusters/test/")
     with ExitStack() as stack:
         made = {}
-        for name in names:
+        for number, name in enumerate(names):
             directory = folder / name
             directory.mkdir()
             host = Host(directory=directory, worker_ports=(), balancer_port=0, host=name, floating=floating)
             host.ttl_s, host.witnesses, host.agent_extra = ttl_s, witnesses, agent_extra
-            host.proxy = stack.enter_context(run_proxy(etcd.nodes[0].endpoint))
+            address = "127.0.0.1"
+            if with_namespaces:
+                host.namespace = stack.enter_context(run_namespace(number))
+                address = host.namespace.gateway
+            host.proxy = stack.enter_context(run_proxy(etcd.nodes[0].endpoint, address))
             host.configure_floating()
             stack.callback(_end, host)
             made[name] = host
@@ -241,6 +249,8 @@ def _end(host: Host) -> None:
             process.send_signal(signal.SIGCONT)
     assert host.proxy is not None
     host.proxy.heal()
+    if host.namespace is not None:
+        host.namespace.heal()
     host.clean_up()
     for process in host.everything():
         if process.pid != os.getpid():

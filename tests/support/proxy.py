@@ -12,8 +12,8 @@ from quaestor_actors.adapters.event_loop import LoopThread
 class Proxy:
     """Listens on a port of its own, and passes on what comes."""
 
-    def __init__(self, target: tuple[str, int]) -> None:
-        self.endpoint = ("127.0.0.1", 0)
+    def __init__(self, target: tuple[str, int], address: str) -> None:
+        self.endpoint = (address, 0)
         self._target = target
         self._is_open = asyncio.Event()
         self._is_open.set()
@@ -22,7 +22,7 @@ class Proxy:
         self.loop = LoopThread(name="proxy", on_crash=self.crashes.append)
 
     async def listen(self) -> None:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._connected, *self.endpoint)
         self.endpoint = self._server.sockets[0].getsockname()
 
     async def close(self) -> None:
@@ -68,9 +68,9 @@ class Proxy:
 
 
 @contextmanager
-def run_proxy(target: tuple[str, int]) -> Iterator[Proxy]:
-    """Run a proxy until the block ends."""
-    proxy = Proxy(target)
+def run_proxy(target: tuple[str, int], address: str = "127.0.0.1") -> Iterator[Proxy]:
+    """Run a proxy at an address of this machine until the block ends."""
+    proxy = Proxy(target, address)
     proxy.loop.start()
     try:
         proxy.loop.call(proxy.listen()).result()
