@@ -96,7 +96,9 @@ class CoordinatorActor(TreeActor):
         from quaestor_actors.adapters.store_etcd import EtcdStore  # noqa: PLC0415
 
         patience_s = min(KEEP_ALIVE_TIMEOUT_S, self._rules.ttl_s / 5)
-        store = EtcdStore(message.store, environ=os.environ, log=self.log, keep_alive_timeout_s=patience_s)
+        store = self.outside.make(
+            EtcdStore, message.store, environ=os.environ, log=self.log, keep_alive_timeout_s=patience_s
+        )
         return self.outside.make(
             StoreLink,
             [store],
@@ -156,7 +158,7 @@ class CoordinatorActor(TreeActor):
             self._remembered = found
             self._save(found)
         if found.agents and found.term is not None and self._warden is None:
-            self._watch_warden(warden.start(self._directory))
+            self._watch_warden(self.outside.make(warden.start, self._directory))
 
     def _save(self, found: RememberedTerm) -> None:
         try:

@@ -160,7 +160,7 @@ class RegistryActor(TreeActor):
 
             patience_s = min(KEEP_ALIVE_TIMEOUT_S, self._rules.ttl_s / 5)
             stores = [
-                EtcdStore(spec, environ=os.environ, log=self.log, keep_alive_timeout_s=patience_s)
+                self.outside.make(EtcdStore, spec, environ=os.environ, log=self.log, keep_alive_timeout_s=patience_s)
                 for spec in message.stores
             ]
         owner = Owner(cluster=self.identity.cluster, host=socket.gethostname(), pid=os.getpid())

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 from quaestor_actors.actors.outside import Outside
+from quaestor_actors.adapters import warden
 from quaestor_actors.adapters.balancer import Balancer, Notice
 from quaestor_actors.adapters.event_loop import LoopThread
+from quaestor_actors.adapters.floating_processes import FloatingProcesses
 from quaestor_actors.adapters.health import HealthReport, HealthWatch
 from quaestor_actors.adapters.health_link import HealthTarget, HealthTiming
 from quaestor_actors.adapters.idleness import IdlenessWatch, IdleTarget
 from quaestor_actors.adapters.mailbox import Mailbox
+from quaestor_actors.adapters.processes import WatchedProcess
+from quaestor_actors.adapters.store_etcd import EtcdStore
 from quaestor_actors.adapters.store_link import StoreEffect, StoreLink, _Work
 from quaestor_actors.adapters.store_memory import MemoryStore
 from quaestor_actors.adapters.timer import Timer
@@ -24,6 +30,8 @@ from quaestor_actors.core.live_view import LocationOffered
 from quaestor_actors.core.location import Location, Registration
 from quaestor_actors.core.member import Health
 from quaestor_actors.core.owner_record import Owner
+from quaestor_actors.core.placement import Slot
+from quaestor_actors.core.process_id import ProcessId
 from quaestor_actors.core.registrar_state import Event
 from quaestor_actors.core.spec import BalancerSpec
 from quaestor_actors.core.store import Store
@@ -149,7 +157,7 @@ class DirectLink:
         stores: Sequence[Store],
         *,
         prefix: str,
-        owner: Owner,
+        owner: Owner | None,
         on_event: Callable[[Event], None],
         on_crash: Callable[[BaseException], None],
     ) -> None:
@@ -222,6 +230,33 @@ class RecordingBalancer:
         self.known.clear()
 
 
+class SharedStore(MemoryStore):
+    """A store that others share: it does not go away with whoever uses it."""
+
+    async def close(self) -> None:
+        """Let the others go on with it."""
+
+
+class Marked:
+    """Ends processes by the mark that they bear."""
+
+    def __init__(self, world: World, directory: Path) -> None:
+        self._world = world
+        self._directory = directory
+
+    def end(self, agents: Iterable[str], is_over: Callable[[Slot], bool]) -> dict[ProcessId, Slot]:
+        ended = {}
+        for process in self._world.processes.alive:
+            for agent in agents:
+                mark = f"{self._directory}/{agent}.json {agent}/"
+                if process.tag.startswith(mark):
+                    slot = Slot(agent, int(process.tag.removeprefix(mark).partition(" ")[0]))
+                    if is_over(slot):
+                        ended[process.id] = slot
+                        self._world.processes.send(process, signal.SIGKILL)
+        return ended
+
+
 @dataclass
 class World:
     """What is true of this machine, and who looks at it."""
@@ -240,6 +275,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.processes = FakeProcesses(self.clock)
+        self.store = SharedStore(self.clock.now)
         self.loop = asyncio.new_event_loop()
         # Leases in memory end by the clock that the test moves.
         self.loop.time = self.clock.now  # type: ignore[method-assign]
@@ -251,6 +287,9 @@ class World:
         """Let everybody who looks at the world see how it is now."""
         for each in (*self.probes, *self.idleness):
             (each.probe if isinstance(each, WorldProbe) else each).check()
+
+    def _start_warden(self) -> WatchedProcess:
+        return self.processes.watch_child(self.processes.start("warden").pid)
 
     def run_loop(self) -> None:
         """Run the loop until nothing in it can go on."""
@@ -268,7 +307,10 @@ class World:
     def substitutes(self) -> Mapping[Any, Callable[..., Any]]:
         """What actors make here instead of the real things."""
         return {
-            Timer: self.clock.timer,
+            Timer: lambda **_: self.clock.timer(),
+            EtcdStore: lambda *_, **__: self.store,
+            FloatingProcesses: partial(Marked, self),
+            warden.start: lambda _: self._start_warden(),
             Mailbox: FakeMailbox,
             LoopThread: FakeLoop,
             HealthWatch: lambda loop, timing, on_report: WorldProbe(self, timing, on_report),  # noqa: ARG005 - by name

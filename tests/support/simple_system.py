@@ -20,6 +20,7 @@ from thespian.system.simpleSystemBase import PendingSend
 
 from quaestor_actors.actors.agent import AgentSupervisor
 from quaestor_actors.actors.base import TreeActor
+from quaestor_actors.actors.coordinator import CoordinatorActor
 from quaestor_actors.actors.registry import RegistryActor
 from quaestor_actors.testing.clock import FakeTimer
 from quaestor_actors.testing.processes import FakeProcess
@@ -57,6 +58,7 @@ class SimpleSystem:
         self._real = (TreeActor.outside, logging.root.level, resource.getrlimit(resource.RLIMIT_NOFILE))
         TreeActor.outside = SimpleOutside(
             clock=self.clock.now,
+            boot_clock=self.clock.now,
             wall_clock=self.clock.wall_clock,
             draw=self.random.random,
             processes=self.processes,
@@ -146,9 +148,9 @@ class SimpleSystem:
                 yield address, ready
 
     def _is_readable(self, actor: TreeActor, descriptor: int) -> bool:
-        timer: FakeTimer = actor._timer  # type: ignore[assignment]  # this is what is there
-        if descriptor == timer.fd:
-            return timer.is_due
+        for timer in _timers(actor):
+            if descriptor == timer.fd:
+                return timer.is_due
         heard = getattr(actor, "_heard", None)
         if isinstance(heard, FakeMailbox) and descriptor == heard.fd:
             return heard.is_readable
@@ -244,17 +246,23 @@ class SimpleSystem:
             self._watched.pop(each, None)
 
     def _take_away(self, actor: TreeActor) -> None:
-        timer: FakeTimer = actor._timer  # type: ignore[assignment]  # this is what is there
-        timer.set(None)
+        for timer in _timers(actor):
+            timer.set(None)
         self.processes.close(*actor._watched)
         match actor:
             case AgentSupervisor() if hasattr(actor, "_processes"):
                 self.processes.disown(f"{actor._processes._agent_tag} ")
-            case RegistryActor() if hasattr(actor, "_link"):
+            case RegistryActor() | CoordinatorActor() if hasattr(actor, "_link"):
                 actor._link.stop()
             case _ if (probes := getattr(actor, "_probes", None)) in self.world.probes:
                 self.world.probes.remove(probes)
                 self.world.idleness.remove(actor._idleness)  # type: ignore[attr-defined]  # a prober has both
+
+
+def _timers(actor: TreeActor) -> list[FakeTimer]:
+    # That of the coordinator goes by another clock.
+    own: list[FakeTimer] = [actor._timer]  # type: ignore[list-item]  # this is what is there
+    return [*own, actor._deadline] if isinstance(actor, CoordinatorActor) else own  # type: ignore[list-item]  # likewise
 
 
 def member_of(process: FakeProcess) -> str:
