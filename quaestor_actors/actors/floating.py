@@ -12,6 +12,7 @@ from quaestor_actors.actors.base import TreeActor
 from quaestor_actors.actors.child_plans import COORDINATOR, ChildPlans, agent_name
 from quaestor_actors.actors.children import Children
 from quaestor_actors.actors.coordinator_messages import ConfigureCoordinator, CoordinationReported
+from quaestor_actors.actors.root_notes import RootNotes
 from quaestor_actors.actors.view import CoordinationView, MemberView
 from quaestor_actors.adapters.term_file import TermFile
 from quaestor_actors.core.actor import ActorState
@@ -26,9 +27,10 @@ _AT_REST = frozenset(state.value for state in AT_REST)
 class FloatingAgents:
     """The floating agents of one root."""
 
-    def __init__(self, owner: TreeActor, plans: ChildPlans, terms: TermFile) -> None:
+    def __init__(self, owner: TreeActor, plans: ChildPlans, terms: TermFile, notes: RootNotes) -> None:
         """Go on with what the coordinator has written down, as far as that holds; else nothing floats here yet."""
         self._owner = owner
+        self._notes = notes
         self._plans = plans
         self._children: Children | None = None
         self._coordinator: ActorAddress | None = None
@@ -59,6 +61,7 @@ class FloatingAgents:
             case Grant():
                 self._granted(message)
             case CoordinationReported():
+                self._notes.coordination(self.view, message.view)
                 self.view = message.view
             case _:
                 return False

@@ -125,7 +125,7 @@ class RootSupervisor(TreeActor):
         again = f"every actor was started again (tree number {message.identity.incarnation})"
         self._notes.cluster("running", "launched" if message.identity.incarnation == 1 else again)
         self._plans = ChildPlans(message, lambda name: self._cluster.agents[name].open)
-        self._floating = FloatingAgents(self, self._plans, TermFile(message.state_directory))
+        self._floating = FloatingAgents(self, self._plans, TermFile(message.state_directory), self._notes)
         self._children = Children(
             self,
             self._plans.all(),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from quaestor_actors.actors.base import TreeActor
 from quaestor_actors.actors.event_ring import EventRing
-from quaestor_actors.actors.view import ActorView, LocationView, RegistryView
+from quaestor_actors.actors.view import ActorView, CoordinationView, LocationView, RegistryView
 from quaestor_actors.core.actor import ActorState
 from quaestor_actors.core.event import Event, EventKind
 from quaestor_actors.core.plan import Plan
@@ -50,6 +50,21 @@ class RootNotes:
             reason = f"{after.store}: {after.reason}" if after.reason else after.store
             self._ring.write(
                 [self._event(EventKind.REGISTRY, "registry", before=was, after=after.state, reason=reason)]
+            )
+
+    def coordination(self, before: CoordinationView | None, after: CoordinationView) -> None:
+        """Write down who coordinates now, and that the store of several hosts was lost or is back."""
+        was = "" if before is None else before.coordinator
+        if was != after.coordinator:
+            who = after.coordinator or "nobody"
+            reason = "by what is written in the store"
+            self._ring.write([self._event(EventKind.HOST, "coordinator", before=was or None, after=who, reason=reason)])
+        had, has = before is not None and bool(before.trouble), bool(after.trouble)
+        if had != has:
+            states = ("out of touch", "in touch") if had else ("in touch", "out of touch")
+            reason = f"what floats here ends with its lease: {after.trouble}" if has else "the store answers"
+            self._ring.write(
+                [self._event(EventKind.HOST, after.host, before=states[0], after=states[1], reason=reason)]
             )
 
     def locations(self, changed: Iterable[LocationView]) -> None:

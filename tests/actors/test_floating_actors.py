@@ -8,11 +8,14 @@ from dataclasses import replace
 import pytest
 from support.simple_tree import SimpleTree, agent
 
+from quaestor_actors.actors.root_notes import RING_NAME
+from quaestor_actors.adapters.event_log import read
 from quaestor_actors.core import cluster_keys
 from quaestor_actors.core.coordination_state import Grant, RunningChanged
+from quaestor_actors.core.event import EventKind
 from quaestor_actors.core.placement import Floating, Slot
 from quaestor_actors.core.spec import AgentSpec, HostSpec, StoreSpec
-from quaestor_actors.core.store import KeyValue, Put
+from quaestor_actors.core.store import KeyValue, Put, StoreUnavailableError
 
 Start = Callable[..., SimpleTree]
 
@@ -114,6 +117,36 @@ def test__lost_lease__ends_what_floats_at_once__and_it_starts_again_with_newer_t
         assert claims(tree)[slot] > held[slot]
 
 
+def test__store_that_does_not_answer__what_floats_ends_before_the_lease__and_people_are_told(
+    begin: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = begin()
+
+    async def silent(_: object) -> float:
+        raise StoreUnavailableError("no answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tree.world.store, "keep_alive", silent)
+        patch.setattr(tree.world.store, "grant", silent)
+        # The lease was kept alive within the last second.
+        tree.pass_time(STORE.lease_ttl_s - 2.0 - 0.1)
+        assert tree.members.keys() == {"Cron/1", "Cron/2", "Worker/1"}
+        tree.pass_time(1.2)
+        assert tree.members.keys() == {"Worker/1"}
+        view = tree.status().coordination
+        assert view is not None
+        assert view.trouble == "no answer"
+    tree.pass_time(30.0)
+    check(tree)
+    events = read(tree.folder / "logs" / RING_NAME)
+    told = [(each.subject, each.before, each.after) for each in events if each.kind is EventKind.HOST]
+    assert told == [
+        ("coordinator", None, "a1"),
+        ("a1", "in touch", "out of touch"),
+        ("a1", "out of touch", "in touch"),
+    ]
+
+
 def test__member_that_ends__starts_again_under_the_same_claim(begin: Start) -> None:
     tree = begin()
     held = claims(tree)
@@ -157,7 +190,8 @@ def test__place_that_moves_to_another_host__is_released_when_the_member_has_ende
 def test__stop__ends_what_floats_and_leaves_the_store(begin: Start, seed: int) -> None:
     tree = begin(seed=seed)
     tree.stop()
-    tree.pass_time(15.0)
+    # Nobody has to wait for the end of the lease, or for an actor that waits for something in vain.
+    tree.pass_time(1.0)
     assert tree.has_stopped
     assert set(keys(tree)) == {cluster_keys.slot_key("hello", slot) for slot in (ONE, TWO)}
     assert not tree.members
