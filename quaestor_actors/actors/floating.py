@@ -90,6 +90,8 @@ class FloatingAgents:
             members: of all agents.
             again: a new coordinator is there, which knows nothing.
         """
+        if self._coordinator is None:
+            return
         names = self._names()
         self._floated |= names
         # Members of an agent that does not float any more are there by right.
@@ -101,7 +103,7 @@ class FloatingAgents:
         news = RunningChanged(running=slots_of(up, agents), grant=heeded)
         # While it is stopping, too: it waits for the end of what floats here.
         is_there = self._state(COORDINATOR) in {ActorState.RUNNING, ActorState.STOPPING}
-        if self._coordinator is None or not is_there or (news == self._told and not again):
+        if not is_there or (news == self._told and not again):
             return
         self._told = news
         self._owner.send(self._coordinator, news)
