@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
 import pytest
+from support.cluster import WORKER
+from support.discovery import discovery
 from support.etcd import EtcdCluster, run_etcd
 from support.floating_hosts import NAMES, Host, Hosts, boot_now, overlap_s, run_hosts
 from support.namespaces import why_not
@@ -208,6 +211,26 @@ def test__lost_coordinator__another_one_takes_over_and_nothing_moves(
         record_property("figures", f"coordinator lost, lease {TTL_S} s: another after {boot_now() - lost_at:.2f} s")
         hosts.wait_running(ONE, "Witness/2", timeout_s=TTL_S + START_S + 1.0, on=[n for n in NAMES if n != lost])
         assert elsewhere.items() <= pids(hosts).items()
+
+
+def test__floating_service__is_found_on_the_host_that_took_over(tmp_path: Path, etcd: EtcdCluster) -> None:
+    started = f"executablePath: {WORKER}, commandLineArguments: 'Worker {{Port}}', hostName: localhost"
+    worker = f"- {{agentType: Worker, {started}, serviceNames: [Worker], floating: {{}}}}"
+    more = worker, "- {agentType: LoadBalancer, hostName: 127.0.0.1, ports: [BALANCER_PORT]}"
+    with run_hosts(tmp_path, etcd, names=("a1", "a2"), ttl_s=TTL_S, more_agents=more) as hosts, ExitStack() as stack:
+        ports = {name: host.balancer_port for name, host in hosts.by_name.items()}
+        clients = {name: stack.enter_context(discovery(port)) for name, port in ports.items()}
+        wait_hosts(hosts, "a1", "a2")
+        found = [wait_until(client.all_or_nothing, 60, "the service") for client in clients.values()]
+        assert found[0] == found[1]
+        first = wait_until(lambda: hosts.keys("claims/").get("Worker/1"), 60, "a claim")
+        (second,) = {"a1", "a2"} - {first}
+        hosts[first].kill_all()
+        client = clients[second]
+        wait_until(
+            lambda: client.all_or_nothing() not in ([], found[0]), TTL_S + START_S + 1.0, "the service elsewhere"
+        )
+        assert len(client.all()) == 1
 
 
 def test__lost_actors__nobody_notices(tmp_path: Path, etcd: EtcdCluster) -> None:

@@ -17,6 +17,7 @@ import psutil
 from support.cluster import QUAESTOR, ROOT, Cluster
 from support.etcd import EtcdCluster
 from support.namespaces import Namespace, run_namespace
+from support.ports import free_port
 from support.proxy import Proxy, run_proxy
 from support.waiting import wait_until
 
@@ -46,7 +47,8 @@ class Host(Cluster):
     host: str = ""
     floating: str = "{count: 1}"
     ttl_s: int = 2
-    agent_extra: str = ""
+    more_agents: tuple[str, ...] = ()
+    """Each in a line, with `BALANCER_PORT` in the place of this host's own."""
     proxy: Proxy | None = None
     witnesses: Path = Path()
     namespace: Namespace | None = None
@@ -56,6 +58,7 @@ class Host(Cluster):
         assert self.proxy is not None
         (self.directory / "cookie").write_bytes(b"c" * 32)
         (self.directory / "cookie").chmod(0o600)
+        more = "\n            ".join(self.more_agents).replace("BALANCER_PORT", str(self.balancer_port))
         hosts = ", ".join(f"{name}: {{address: 127.0.0.{number}}}" for number, name in enumerate(NAMES, start=1))
         self.write(
             f"""
@@ -69,7 +72,7 @@ class Host(Cluster):
               commandLineArguments: "{WITNESS} {self.witnesses} {self.host}"
               probe: none
               floating: {self.floating}
-            {self.agent_extra}
+            {more}
             """,
             cluster_extra=f"cookieFile: cookie\nhosts: {{{hosts}}}\n",
         )
@@ -216,7 +219,7 @@ def run_hosts(
     names: Sequence[str] = NAMES,
     floating: str = "{count: 1}",
     ttl_s: int = 2,
-    agent_extra: str = "",
+    more_agents: tuple[str, ...] = (),
     with_namespaces: bool = False,
 ) -> Iterator[Hosts]:
     """Run hosts until the block ends, in network namespaces of their own or together in this one; yield at once."""
@@ -228,8 +231,8 @@ def run_hosts(
         for number, name in enumerate(names):
             directory = folder / name
             directory.mkdir()
-            host = Host(directory=directory, worker_ports=(), balancer_port=0, host=name, floating=floating)
-            host.ttl_s, host.witnesses, host.agent_extra = ttl_s, witnesses, agent_extra
+            host = Host(directory=directory, worker_ports=(), balancer_port=free_port(), host=name, floating=floating)
+            host.ttl_s, host.witnesses, host.more_agents = ttl_s, witnesses, more_agents
             address = "127.0.0.1"
             if with_namespaces:
                 host.namespace = stack.enter_context(run_namespace(number))
