@@ -6,6 +6,8 @@ import errno
 import socket
 from dataclasses import dataclass
 
+_EVERY_ADDRESS = frozenset({("0.0.0.0",), ("::",)})  # noqa: S104 - compared with, not bound
+
 
 def addresses_of(host_name: str) -> list[tuple[int, str]]:
     """Return family and literal address of everything that a name stands for.
@@ -75,14 +77,21 @@ class Holder:
         return self.text
 
 
-def holder_of(port: int) -> Holder:
-    """Say which process listens on a local port, as far as this user may know."""
+def holder_of(port: int, *, address: str | None = None) -> Holder:
+    """Say which process listens on a local port, as far as this user may know.
+
+    Args:
+        port: the port.
+        address: a literal one of this machine, where others may be somebody else's; None: any.
+    """
     # Only somebody in trouble needs it, so nobody else pays for its import.
     import psutil  # noqa: PLC0415
 
     for connection in psutil.net_connections("tcp"):
         listens_there = connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,)
         if not listens_there or connection.pid is None:
+            continue
+        if address is not None and connection.laddr[:1] not in {(address,), *_EVERY_ADDRESS}:
             continue
         try:
             name = psutil.Process(connection.pid).name()

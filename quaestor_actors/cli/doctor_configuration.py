@@ -63,15 +63,18 @@ def _of_ports(spec: ClusterSpec, directory: Path) -> Iterator[Finding]:
         wanted.append(("the balancer", spec.balancer.host_name, spec.balancer.port))
     if spec.metrics is not None:
         wanted.append(("the metrics", spec.metrics.host, spec.metrics.port))
+    # Other hosts may use the same port on other addresses.
+    actors_at: str | None = None
     if spec.has_other_hosts:
         endpoint = endpoint_of(spec)
-        wanted.append((f"the actors of {endpoint.name}", endpoint.interface.address, endpoint.port()))
+        actors_at = endpoint.interface.address
+        wanted.append((f"the actors of {endpoint.name}", actors_at, endpoint.port()))
     own = {process.pid for process in processes.find_tagged(f"{directory}/")}
     admin = runtime_directory.read_admin(directory)
     for who, host, port in wanted:
         if not ports.is_taken(host, port):
             continue
-        holder = ports.holder_of(port)
+        holder = ports.holder_of(port, address=host if host == actors_at else None)
         if holder.pid is not None and _is_of_cluster(holder.pid, own | ({admin.pid} if admin else set())):
             continue
         yield Finding(

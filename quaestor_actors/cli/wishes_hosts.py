@@ -42,6 +42,5 @@ def holders_on_hosts(hosts: Sequence[HostView], found: Sequence[Outcome], now: f
 
 
 def _why(host: HostView) -> str:
-    if host.state in {"joined", "here"}:
-        return f"{host.name} {host.reason or 'does not answer'}"
-    return f"{host.name} is {words(host.state)}: {host.reason}"
+    standing = "" if host.state in {"joined", "here"} else f" is {words(host.state)}"
+    return f"{host.name}{standing}: {host.reason}"

@@ -82,9 +82,10 @@ class HostEndpoint:
                 "--host which of them this is"
             ) from error
         if not comes_free(address, self.admin_port, patience_s):
+            holder = ports.holder_of(self.admin_port, address=address)
             raise ConflictError(
-                f"the port {self.admin_port} of the actors of {self.name} is taken by "
-                f"{ports.holder_of(self.admin_port)}: end that process, or set another adminPort in hosts"
+                f"the port {self.admin_port} of the actors of {self.name} is taken by {holder}: end that process, or "
+                "set another adminPort in hosts"
             )
 
     def record(self, admin_port: int, root_address: str, *, configuration: str | None) -> SystemRecord:

@@ -22,6 +22,15 @@ def test__taken_port__of_either_loopback_address__names_its_holder(address: str)
     assert not ports.is_taken("localhost", port)
 
 
+def test__same_port_on_two_addresses__has_two_holders() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert ports.holder_of(port, address="127.0.0.1").pid == os.getpid()
+        assert ports.holder_of(port, address="127.0.0.2").pid is None
+    with socket.create_server(("0.0.0.0", 0)) as server:  # noqa: S104 - that is what is tested
+        assert ports.holder_of(server.getsockname()[1], address="127.0.0.2").pid == os.getpid()
+
+
 def test__free_port__can_be_bound() -> None:
     port = ports.free_port("localhost")
     assert not ports.is_taken("localhost", port)

@@ -42,7 +42,7 @@ def test__same_member_of_two_hosts__is_two_wishes() -> None:
     ("state", "reason", "why"),
     [
         ("lost", "not heard any more", "a2 is lost: not heard any more"),
-        ("joined", "does not answer within 1 s", "a2 does not answer within 1 s"),
+        ("joined", "does not answer within 1 s", "a2: does not answer within 1 s"),
     ],
 )
 def test__host_that_does_not_answer__is_waited_for_whatever_it_said_last(state: str, reason: str, why: str) -> None:

@@ -137,22 +137,6 @@ def test__ctrl_c__ends_the_watching_and_nothing_else(three: list[HostCluster]) -
     wait_until(is_back, PATIENCE_S, "the member to be back")
 
 
-def test__scale_and_apply__concern_the_own_host(three: list[HostCluster]) -> None:
-    answer = three[0].run("scale", "Sleeper@a3", "4")
-    assert answer.returncode == 2
-    assert (
-        "scale concerns the host on which it is run, which is a1, and no other one; nothing was done" in answer.stderr
-    )
-    try:
-        answer = three[1].run("scale", "Sleeper@a2", "3")
-        assert (answer.returncode, answer.stdout) == (0, "start Sleeper/3: serving\n"), answer.stderr
-        assert pids(three[0]).keys() == {*ALL, "Sleeper/3@a2"}
-    finally:
-        answer = three[1].run("apply", "--yes")
-    assert answer.returncode == 0, answer.stderr
-    assert pids(three[0]).keys() == ALL
-
-
 def test__doctor__finds_nothing_wrong_with_a_host_that_runs(three: list[HostCluster]) -> None:
     answer = three[1].run("doctor", "-c", str(three[1].directory), "--host", "a2")
     assert (answer.returncode, answer.stderr) == (0, "nothing is wrong\n"), answer.stdout
@@ -285,3 +269,19 @@ def test__wait__for_all_hosts(three: list[HostCluster]) -> None:
     answer = three[2].run("wait", "--stopped", "Sleeper/1@a1", "--timeout", "0")
     assert answer.returncode == 124
     assert "Sleeper/1@a1: serving" in answer.stderr
+
+
+def test__scale_and_apply__concern_the_own_host(three: list[HostCluster]) -> None:
+    answer = three[0].run("scale", "Sleeper@a3", "4")
+    assert answer.returncode == 2
+    assert (
+        "scale concerns the host on which it is run, which is a1, and no other one; nothing was done" in answer.stderr
+    )
+    try:
+        answer = three[1].run("scale", "Sleeper@a2", "3")
+        assert (answer.returncode, answer.stdout) == (0, "start Sleeper/3: serving\n"), answer.stderr
+        assert pids(three[0]).keys() == {*ALL, "Sleeper/3@a2"}
+    finally:
+        answer = three[1].run("apply", "--yes")
+    assert answer.returncode == 0, answer.stderr
+    assert pids(three[0]).keys() == ALL

@@ -95,7 +95,7 @@ def test__way_that_is_closed_in_one_direction__is_between_these_two_alone(
     wait_until(lambda: see([first], third, "lost") and see([third], first, "lost"), PATIENCE_S, "both to know")
     assert second.states() == {"a1": "joined", "a2": "here", "a3": "joined"}
     answer = second.run("restart", "Sleeper/1@a3")
-    assert (answer.returncode, answer.stdout) == (0, "restart Sleeper/1@a3: requested\n"), answer.stderr
+    assert (answer.returncode, answer.stdout) == (0, "restart Sleeper/1@a3: serving\n"), answer.stderr
     networks.unblock(0, 2)
     wait_until(lambda: all_joined(three), PATIENCE_S, "both to be back")
 
