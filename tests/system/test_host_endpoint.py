@@ -62,6 +62,10 @@ def test__cookie_of_several__is_never_made(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def cookie_file_told(endpoint: HostEndpoint) -> str | None:
+    return endpoint.record(1, "x", configuration=None).cookie_file
+
+
 def test__cookie_of_several__is_that_of_the_file_or_of_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -69,10 +73,10 @@ def test__cookie_of_several__is_that_of_the_file_or_of_the_environment(
     file.touch(mode=0o600)
     file.write_bytes(bytes(range(32)))
     endpoint = endpoint_of(spec(cookie_file=str(file)))
-    assert (endpoint.record(1, "x").cookie_file, endpoint.cookie(tmp_path)) == (str(file), bytes(range(32)))
+    assert (cookie_file_told(endpoint), endpoint.cookie(tmp_path)) == (str(file), bytes(range(32)))
     monkeypatch.setenv(COOKIE_VARIABLE, "ab" * 32)
     endpoint = endpoint_of(spec(cookie_file=str(file)))
-    assert (endpoint.record(1, "x").cookie_file, endpoint.cookie(tmp_path)) == (None, b"\xab" * 32)
+    assert (cookie_file_told(endpoint), endpoint.cookie(tmp_path)) == (None, b"\xab" * 32)
     assert COOKIE_VARIABLE not in os.environ
 
 
