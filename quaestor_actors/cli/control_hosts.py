@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from quaestor_actors.actors.agent_messages import Command
-from quaestor_actors.actors.root_messages import CommandRequest
+from quaestor_actors.actors.root_messages import CommandReply, CommandRequest
 from quaestor_actors.cli.asking_hosts import ask_hosts, ask_status_of_hosts, chosen_on, why_not
 from quaestor_actors.cli.wishes import Goal, Wish, wishes
 
@@ -41,10 +41,8 @@ def command_on_hosts(
     views = {host.name: host for host in found.hosts}
     for host in chosen.left_out:
         click.echo(f"quaestor: left out: {why_not(views[host])}", err=True)
-    # Whoever was there a moment ago may have been taken out of the configuration.
-    failed = [host for host in chosen.members if host not in answers or answers[host].unknown]
-    for host in failed:
-        why = "has no such member any more" if host in answers else "does not answer, and may have been told or not"
+    failed = {host: why for host in chosen.members if (why := _why_failed(answers.get(host))) is not None}
+    for host, why in failed.items():
         click.echo(f"quaestor: {host} {why}", err=True)
     wished: list[Wish] = []
     for host in chosen.members:
@@ -53,3 +51,10 @@ def command_on_hosts(
             is_rolling = command is Command.RESTART_ROLLING
             wished += wishes(tree, answers[host].members, goal, host=host, is_rolling=is_rolling)
     return tuple(wished), bool(failed)
+
+
+def _why_failed(reply: CommandReply | None) -> str | None:
+    if reply is None:
+        return "does not answer, and may have been told or not"
+    # Whoever was there a moment ago may have been taken out of the configuration.
+    return "has no such member any more; nothing was done there" if reply.unknown else None

@@ -150,18 +150,15 @@ def hosts_document(shown: Shown) -> dict[str, Any]:
         "launcher_pid": own["launcher_pid"],
         "balancer_address": own["balancer_address"],
         "registry": own["registry"],
-        "members": [
-            {
-                **member_document(one.member, shown.now),
-                "cluster_host": one.host.name,
-                "is_current": one.host.is_current,
-            }
-            for one in members_of_hosts(shown.hosts)
-        ],
+        "members": [_member_document(one, shown.now) for one in members_of_hosts(shown.hosts)],
         "agents": of_all("agents"),
         "actors": of_all("actors"),
         **coordination_document(_coordination(shown)),
     }
+
+
+def _member_document(one: HostMember, now: float) -> dict[str, Any]:
+    return {**member_document(one.member, now), "cluster_host": one.host.name, "is_current": one.host.is_current}
 
 
 def _columns(now: float) -> tuple[Column[HostMember], ...]:

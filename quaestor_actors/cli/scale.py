@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import click
 
 from quaestor_actors.actors.root_messages import ScaleReply, ScaleRequest
@@ -16,6 +18,7 @@ from quaestor_actors.cli.render import words
 from quaestor_actors.cli.running_names import agent_names
 from quaestor_actors.cli.wishes import Goal, Outcome
 from quaestor_actors.core.host_selector import on_host
+from quaestor_actors.core.scaling import Unscalable
 from quaestor_actors.core.spec import ClusterSpec
 from quaestor_actors.errors import ConflictError
 
@@ -44,10 +47,7 @@ def scale(agent: str, count: int, name: str | None, *, no_wait: bool, timeout_s:
         directory, lambda request_id: ScaleRequest(request_id=request_id, agent=agent, count=count), ScaleReply
     )
     if reply.refused is not None:
-        if reply.refused.is_unknown:
-            raise ConflictError(f"{reply.refused.reason} in the cluster {directory.name!r}; nothing was done")
-        click.echo(f"quaestor: {reply.refused.reason}; nothing was done", err=True)
-        raise click.exceptions.Exit(ExitCode.USAGE)
+        _refuse(reply.refused, directory.name)
     if not reply.plan.actions:
         click.echo(f"{on_host(agent, here)} has {count} members already", err=True)
         return
@@ -72,6 +72,13 @@ def scale(agent: str, count: int, name: str | None, *, no_wait: bool, timeout_s:
             reached=tell_of_change,
         )
     )
+
+
+def _refuse(refused: Unscalable, cluster: str) -> NoReturn:
+    if refused.is_unknown:
+        raise ConflictError(f"{refused.reason} in the cluster {cluster!r}; nothing was done")
+    click.echo(f"quaestor: {refused.reason}; nothing was done", err=True)
+    raise click.exceptions.Exit(ExitCode.USAGE)
 
 
 def _agent_here(text: str, here: str, count: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -127,7 +128,9 @@ def test__ctrl_c__ends_the_watching_and_nothing_else(three: list[HostCluster]) -
             assert "no longer watching; the cluster goes on with restart Sleeper/2@a2" in told
         finally:
             watching.kill()
-            os.kill(held, signal.SIGCONT)
+            # On a very busy machine its time to end may be over already.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(held, signal.SIGCONT)
     assert first.run("wait", "Sleeper/2@a2").returncode == 0
 
     def is_back() -> bool:
