@@ -58,6 +58,8 @@ class Narrator:
             self._actor(actor)
         if change.registry is not None:
             self._registry(change.registry)
+        for host in change.hosts:
+            self._line(f"host {host.name}", f"{host.state:{STATE_WIDTH}} {host.reason}")
         self._whole()
 
     def reloaded(self, spec: ClusterSpec, plan: Plan) -> None:

@@ -11,6 +11,8 @@ from quaestor_actors.actors.agent_messages import AgentPlan, StartAgent
 from quaestor_actors.actors.balancer import BalancerActor, StartBalancer
 from quaestor_actors.actors.base import Identity, TreeActor
 from quaestor_actors.actors.children import ChildPlan
+from quaestor_actors.actors.hosts import HostsActor
+from quaestor_actors.actors.hosts_messages import StartHosts
 from quaestor_actors.actors.registry import RegistryActor
 from quaestor_actors.actors.registry_messages import StartRegistry
 from quaestor_actors.actors.root_messages import StartRoot
@@ -22,6 +24,7 @@ from quaestor_actors.core.spec import LOAD_BALANCER, AgentSpec, ClusterSpec
 
 REGISTRY = "registry"
 BALANCER = "balancer"
+HOSTS = "hosts"
 STOP_MARGIN_S = 5.0
 """What an actor may need beyond its members' own deadlines to stop."""
 STOP_TRIES = 3
@@ -60,7 +63,10 @@ class ChildPlans:
         # Those that others depend on stop after them, the registry last: every stop is a deregistration.
         ranks = {name: rank + 1 for name, rank in cluster.stop_ranks(self.spec.agents).items()}
         awaited = {name for agent in self.spec.agents for name, _ in agent.depends_on}
-        plans = [self._registry(rank=max(ranks.values(), default=0) + 1)]
+        last = max(ranks.values(), default=0) + 1
+        plans = [self._registry(rank=last)]
+        if self.spec.has_other_hosts:
+            plans.append(self._hosts(rank=last))
         plans += [self._agent(name, agent, rank=ranks[agent.agent_type]) for name, agent in self.agents.items()]
         rank = ranks[LOAD_BALANCER] if LOAD_BALANCER in awaited else 0
         plans += [self._balancer(name, number, rank=rank) for number, name in enumerate(self.balancers, start=1)]
@@ -127,6 +133,17 @@ class ChildPlans:
             )
 
         return self._plan(REGISTRY, RegistryActor, rank=rank, first=first)
+
+    def _hosts(self, *, rank: int) -> ChildPlan:
+        def first(incarnation: int) -> StartHosts:
+            return StartHosts(
+                identity=self._identity(HOSTS, incarnation),
+                hosts=self.spec.hosts,
+                own=self.spec.host,
+                log_directory=self._start.log_directory,
+            )
+
+        return self._plan(HOSTS, HostsActor, rank=rank, first=first)
 
     def _balancer(self, name: str, number: int, *, rank: int) -> ChildPlan:
         def first(incarnation: int) -> StartBalancer:

@@ -19,8 +19,9 @@ from quaestor_actors.actors.agent_messages import (
 )
 from quaestor_actors.actors.balancer import BalancerChanged
 from quaestor_actors.actors.base import Ready, SetLogLevel, Stop, Stopped, TreeActor
-from quaestor_actors.actors.child_plans import REGISTRY, ChildPlans, agent_name
+from quaestor_actors.actors.child_plans import HOSTS, REGISTRY, ChildPlans, agent_name
 from quaestor_actors.actors.children import Children
+from quaestor_actors.actors.hosts_messages import HostsChanged, HostsReply, HostsRequest, PassedOn
 from quaestor_actors.actors.registry_messages import STATIC_OWNER, Announce, Follow, ListRegistrations, RegistryReported
 from quaestor_actors.actors.root_messages import (
     Changed,
@@ -44,6 +45,7 @@ from quaestor_actors.core import cluster, plan, selector
 from quaestor_actors.core.actor import ActorState, Child
 from quaestor_actors.core.agent import Phase
 from quaestor_actors.core.cluster import AgentReport, Cluster
+from quaestor_actors.core.membership import ROOT
 from quaestor_actors.core.spec import LOAD_BALANCER, AgentSpec, ClusterSpec, Condition
 
 
@@ -72,7 +74,7 @@ class RootSupervisor(TreeActor):
         self._shown_agents: dict[str, AgentView] = {}
         self._since = self.outside.wall_clock()
 
-    def receive(self, message: Any, sender: ActorAddress) -> None:  # noqa: C901 - a table
+    def receive(self, message: Any, sender: ActorAddress) -> None:  # noqa: C901, PLR0912 - a table
         """Handle the launcher, operators and children."""
         match message:
             case StartRoot():
@@ -96,6 +98,10 @@ class RootSupervisor(TreeActor):
                 self._registry_reported(message.view)
             case RegistryRequest():
                 self._pass_on(message, sender)
+            case HostsRequest():
+                self._ask_hosts(message, sender)
+            case HostsChanged():
+                self.send(self.parent, Changed(hosts=message.hosts))
             case Stop():
                 self._notes.cluster("stopping", "as commanded")
                 self._children.stop(force=message.force)
@@ -129,6 +135,8 @@ class RootSupervisor(TreeActor):
             on_stopped=self._all_stopped,
         )
         self._children.start()
+        if message.spec.has_other_hosts:
+            self.updateCapability(ROOT, self.myAddress)
         self.send(sender, Ready(identity=self.identity, pid=os.getpid()))
 
     # The agents among each other
@@ -197,6 +205,12 @@ class RootSupervisor(TreeActor):
         if registry is not None:
             self.send(registry, ListRegistrations(request_id=request.request_id, reply_to=sender))
 
+    def _ask_hosts(self, request: HostsRequest, sender: ActorAddress) -> None:
+        if (hosts := self._children.address(HOSTS)) is not None:
+            self.send(hosts, PassedOn(request=request, reply_to=sender))
+        else:
+            self.send(sender, HostsReply(request_id=request.request_id))
+
     # Changes while running
 
     def _reload(self, spec: ClusterSpec) -> None:
@@ -258,7 +272,8 @@ class RootSupervisor(TreeActor):
             newcomers = [found for agent in self._plans.agents if (found := self._children.address(agent))]
             followers = [found for balancer in self._plans.balancers if (found := self._children.address(balancer))]
         else:
-            newcomers, followers = ([], [address]) if name in self._plans.balancers else ([address], [])
+            newcomers = [address] if name in self._plans.agents else []
+            followers = [address] if name in self._plans.balancers else []
         self._owners.update(self._plans.agents if name == REGISTRY else {name} & self._plans.agents.keys())
         for agent_address in newcomers:
             self._introductions += 1

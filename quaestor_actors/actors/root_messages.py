@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from quaestor_actors.actors.view import (
         ActorView,
         AgentView,
+        HostView,
         LocationView,
         MemberView,
         RegistrationView,
@@ -45,6 +46,7 @@ class Changed:
     locations: tuple[LocationView, ...] = ()
     registry: RegistryView | None = None
     """None: as before."""
+    hosts: tuple[HostView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -128,6 +128,25 @@ class TreeView:
     """None while it is being started."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostView:
+    """One of several hosts, as the one that was asked sees it."""
+
+    name: str
+    address: str
+    """`host:port` of its actor system."""
+    state: str
+    """`here`, `awaited`, `joined` or `lost`."""
+    since: float
+    reason: str
+    tree: TreeView | None = None
+    """What it has last said of itself; None: nothing, or nobody wants to know."""
+    tree_at: float | None = None
+    """When it said so."""
+    is_current: bool = False
+    """It has answered the question that this is the answer to."""
+
+
 def of_member(member: Member, *, host: str, epoch_of_zero: float) -> MemberView:
     """Return the view of a member, whose times are of a clock that was at zero at that time of the epoch."""
     return MemberView(

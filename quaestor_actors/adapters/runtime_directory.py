@@ -31,7 +31,13 @@ class SystemRecord:
 
     admin_port: int
     root_address: str
-    """`127.0.0.1:PORT` of the root actor."""
+    """`host:port` of the root actor."""
+    address: str = "127.0.0.1"
+    """Where it listens, and whoever talks to it must."""
+    cookie_file: str | None = None
+    """None: in the cluster's runtime directory."""
+    host: str = ""
+    """Which one of several hosts this is; empty where there are no others."""
 
 
 def base_directory(environ: Mapping[str, str]) -> Path:

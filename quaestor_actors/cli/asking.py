@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from quaestor_actors.adapters import runtime_directory
+from quaestor_actors.adapters.runtime_directory import SystemRecord
 from quaestor_actors.errors import NotRunningError, OperationError
 from quaestor_actors.system import cookie, transport
 from quaestor_actors.system.base import attach
@@ -57,10 +58,9 @@ def ask_root(directory: Path, request: Callable[[str], Any], reply_type: type[Re
     Raises:
         NotRunningError: it has ended, or does not answer.
     """
-    record = runtime_directory.read_system_record(directory)
-    if record is None:
-        raise NotRunningError(f"the cluster {directory.name!r} has just ended")
-    transport.configure(cookie=_cookie_of(directory))
+    record = _record_of(directory)
+    cookie_path = Path(record.cookie_file) if record.cookie_file else directory / "cookie"
+    transport.configure(cookie=_load(cookie_path), interface=transport.Interface(address=record.address))
     # As good as a UUID, and its module need not be imported.
     request_id = os.urandom(16).hex()
     connection = Connection(attach(record.admin_port))
@@ -81,11 +81,27 @@ def ask_root(directory: Path, request: Callable[[str], Any], reply_type: type[Re
     return reply
 
 
-def _cookie_of(directory: Path) -> bytes:
+def own_host(directory: Path) -> str:
+    """Return which host a running cluster's record says that this is; empty where there are no others.
+
+    Raises:
+        NotRunningError: it has ended.
+    """
+    return _record_of(directory).host
+
+
+def _record_of(directory: Path) -> SystemRecord:
+    record = runtime_directory.read_system_record(directory)
+    if record is None:
+        raise NotRunningError(f"the cluster {directory.name!r} has just ended")
+    return record
+
+
+def _load(path: Path) -> bytes:
     # One in the environment is removed when it is read; a watching command needs it again.
     digits = os.environ.get(cookie.COOKIE_VARIABLE)
     try:
-        return cookie.load_cookie(directory / "cookie")
+        return cookie.load_cookie(path)
     finally:
         if digits is not None:
             os.environ[cookie.COOKIE_VARIABLE] = digits

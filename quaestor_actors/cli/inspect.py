@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import click
 
 from quaestor_actors.actors.root_messages import StatusReply, StatusRequest
 from quaestor_actors.adapters import runtime_directory
-from quaestor_actors.cli.asking import ask_root, running_cluster
+from quaestor_actors.cli.asking import ask_root, own_host, running_cluster
+from quaestor_actors.cli.listing import Listing
 from quaestor_actors.cli.options import cluster_option
 from quaestor_actors.cli.output import Output, output_options
 from quaestor_actors.cli.render import Shown, status_listing
@@ -17,10 +19,16 @@ from quaestor_actors.cli.render import Shown, status_listing
 def fetch_tree(name: str | None) -> Shown:
     """Ask the root actor of a running cluster what there is, and the lock who launched it.
 
+    Of several hosts the tree is the one of this host; what all of them have said is beside it.
+
     Raises:
         NotRunningError: no such cluster runs, or it does not answer.
     """
     directory = running_cluster(name)
+    if own_host(directory):
+        from quaestor_actors.cli.asking_hosts import fetch_hosts
+
+        return fetch_hosts(directory)
     reply = ask_root(directory, lambda request_id: StatusRequest(request_id=request_id), StatusReply)
     return Shown(tree=reply.tree, launcher_pid=runtime_directory.launcher_of(directory), now=time.time())
 
@@ -31,9 +39,20 @@ def fetch_tree(name: str | None) -> Shown:
 def status(name: str | None, output: Output) -> None:
     """Show the members of a running cluster: state, since when, and why.
 
+    Of several hosts it shows all, from any of them; one that does not answer is shown as it was last, and how old
+    that is.
+
     Example: quaestor status -o json
     """
-    output.show(lambda: status_listing(fetch_tree(name)))
+    output.show(lambda: _status_listing(fetch_tree(name)))
+
+
+def _status_listing(shown: Shown) -> Listing[Any]:
+    if not shown.hosts:
+        return status_listing(shown)
+    from quaestor_actors.cli.render_hosts import status_of_hosts
+
+    return status_of_hosts(shown)
 
 
 @click.command(short_help="Show the actors and members of a running cluster.")

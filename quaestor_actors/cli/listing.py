@@ -72,8 +72,8 @@ class Listing(Generic[Row]):
     """What there is to say beside it; goes to standard error, in the forms for people."""
 
 
-_SERVING = frozenset({"serving", "running", "SERVING"})
-_FAILED = frozenset({"failed", "crashed", "gave_up", "NOT_SERVING", "unreachable"})
+_SERVING = frozenset({"serving", "running", "SERVING", "here", "joined"})
+_FAILED = frozenset({"failed", "crashed", "gave_up", "NOT_SERVING", "unreachable", "lost"})
 _AT_REST = frozenset({"stopped", "done"})
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from quaestor_actors.actors.view import AgentView, MemberView, RegistryView, TreeView
+from quaestor_actors.actors.view import AgentView, HostView, MemberView, RegistryView, TreeView
 from quaestor_actors.cli.listing import SCHEMA_VERSION, Column, Listing, Tier, colour_of_state
 from quaestor_actors.cli.table import aligned
 
@@ -39,6 +39,10 @@ class Shown:
     """None: it was killed, and the tree runs on without it."""
     now: float
     """Seconds since the epoch."""
+    own_host: str = ""
+    """Which one of several hosts was asked; empty where there are no others."""
+    hosts: tuple[HostView, ...] = ()
+    """All of them, with what each has said last."""
 
 
 def age(seconds: float) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from quaestor_actors.actors.view import ActorView, MemberView, TreeView
 from quaestor_actors.cli.listing import Column, Listing, Piece, Tier, colour_of_state
@@ -24,21 +25,65 @@ class Node:
     port: int | None
     restarts: int | None
     reason: str
+    host: str = ""
+    """On which of several hosts it is."""
 
 
 def tree_listing(shown: Shown) -> Listing[Node]:
-    """Return the tree as it is: launcher, actors below their parents, members below their agents."""
-    nodes = list(_nodes(shown))
+    """Return the tree as it is: launcher, actors below their parents, members below their agents.
+
+    Of several hosts each has a tree of its own.
+    """
+    nodes = list(_of_hosts(shown) if shown.hosts else _nodes(shown))
     return Listing(
-        columns=_columns(shown.now),
+        columns=_columns(shown.now, has_hosts=bool(shown.hosts)),
         rows=nodes,
-        document=cluster_document(shown),
+        document=_document(shown),
         drawing=tuple(_drawn(node, shown.now) for node in nodes),
     )
 
 
+def _document(shown: Shown) -> dict[str, Any]:
+    if not shown.hosts:
+        return cluster_document(shown)
+    from quaestor_actors.cli.render_hosts import hosts_document
+
+    return hosts_document(shown)
+
+
+def _of_hosts(shown: Shown) -> Iterator[Node]:
+    for host in shown.hosts:
+        last = "" if host.is_current or host.tree_at is None else f"as of {age(shown.now - host.tree_at)} ago"
+        yield Node(
+            joints="",
+            kind="host",
+            name=host.name,
+            parent="",
+            state=host.state,
+            since=host.since,
+            pid=None,
+            port=None,
+            restarts=None,
+            reason="; ".join(filter(None, (host.reason, last))),
+            host=host.name,
+        )
+        if host.tree is None:
+            continue
+        if host.name == shown.own_host:
+            yield replace(_launcher(shown), host=host.name)
+        for root in (actor for actor in host.tree.actors if actor.parent is None):
+            for node in _branch(host.tree, root, "", is_last=True):
+                yield replace(node, host=host.name, state=node.state if host.is_current else "unknown")
+
+
 def _nodes(shown: Shown) -> Iterator[Node]:
-    yield Node(
+    yield _launcher(shown)
+    for root in (actor for actor in shown.tree.actors if actor.parent is None):
+        yield from _branch(shown.tree, root, "", is_last=True)
+
+
+def _launcher(shown: Shown) -> Node:
+    return Node(
         joints="",
         kind="launcher",
         name="launcher",
@@ -50,8 +95,6 @@ def _nodes(shown: Shown) -> Iterator[Node]:
         restarts=None,
         reason="",
     )
-    for root in (actor for actor in shown.tree.actors if actor.parent is None):
-        yield from _branch(shown.tree, root, "", is_last=True)
 
 
 def _branch(tree: TreeView, actor: ActorView, indent: str, *, is_last: bool) -> Iterator[Node]:
@@ -102,6 +145,9 @@ def _drawn(node: Node, now: float) -> tuple[Piece, ...]:
     pid = "" if node.pid is None else f"pid {node.pid}"
     if node.since is None:
         return ("launcher  ", None), (pid or "was killed", None)
+    if node.kind == "host":
+        why = f": {node.reason}" if node.reason else ""
+        return (f"{node.name}  ", None), (words(node.state), colour), (f" {age(now - node.since)}{why}", None)
     details = [
         f" {age(now - node.since)}",
         pid,
@@ -117,9 +163,11 @@ def _drawn(node: Node, now: float) -> tuple[Piece, ...]:
     )
 
 
-def _columns(now: float) -> tuple[Column[Node], ...]:
+def _columns(now: float, *, has_hosts: bool) -> tuple[Column[Node], ...]:
+    host: list[Column[Node]] = [Column(title="HOST", text=lambda one: one.host)] if has_hosts else []
     return (
         Column(title="NAME", text=lambda one: one.joints + one.name, exact=lambda one: one.name),
+        *host,
         Column(title="KIND", text=lambda one: one.kind),
         Column(title="PARENT", text=lambda one: one.parent or NOTHING, tier=Tier.WIDE),
         Column(

@@ -10,10 +10,7 @@ if TYPE_CHECKING:
 
     from quaestor_actors.core.spec import ClusterSpec
 
-NO_HOSTS_YET = (
-    "clusterConfig.hosts: not in effect yet, apart from which agents a host starts: each host runs on its own, and "
-    "floating agents are not started"
-)
+NO_FLOATING_YET = "floating: not in effect yet; agents that float are not started"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,4 +25,5 @@ class LoadedCluster:
 
     def remarks(self) -> tuple[str, ...]:
         """Return a line for each thing that is set and will not do what the user may expect."""
-        return (*self.warnings, *(NO_HOSTS_YET for _ in self.spec.hosts[:1]))
+        floats = any(agent.floating is not None for agent in self.spec.agents)
+        return (*self.warnings, NO_FLOATING_YET) if floats else self.warnings

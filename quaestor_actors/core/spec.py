@@ -260,3 +260,8 @@ class ClusterSpec:
     """Services that somebody else runs; the registry holds them for as long as no store answers."""
     stores: tuple[StoreSpec, ...] = ()
     """The first one that answers holds the registry; none: it is in the memory of this cluster."""
+
+    @property
+    def has_other_hosts(self) -> bool:
+        """True when this machine is one of several."""
+        return len(self.hosts) > 1

@@ -58,12 +58,13 @@ def _capabilities(admin_port: int) -> dict[str, Any]:
     return {"Admin Port": admin_port, "Process Startup Method": "fork"}
 
 
-def start_system(admin_port: int, *, peers: tuple[str, ...] = ()) -> ActorSystem:
+def start_system(admin_port: int, *, peers: tuple[str, ...] = (), host: str = "") -> ActorSystem:
     """Start an actor system on the address that the transport was configured for; it outlives this process.
 
     Args:
         admin_port: Where its administrator listens.
         peers: The administrators of other hosts, each as `host:port`, with which it makes a convention.
+        host: The name of this host among them.
 
     Raises:
         OperationError: it did not start.
@@ -71,7 +72,7 @@ def start_system(admin_port: int, *, peers: tuple[str, ...] = ()) -> ActorSystem
     capabilities = _capabilities(admin_port)
     if peers:
         convention.install()
-        capabilities |= convention.capabilities_of(peers=peers, start=uuid.uuid4().hex)
+        capabilities |= convention.capabilities_of(peers=peers, start=uuid.uuid4().hex, host=host)
     try:
         base = SealedTCPBase(SimpleNamespace(capabilities=capabilities))
     except InvalidActorAddress as error:

@@ -16,8 +16,10 @@ from thespian.actors import ActorAddress, ActorSystemConventionUpdate
 from thespian.system.admin import convention as stock
 from thespian.system.messages.convention import ConventionDeRegister, ConventionRegister
 from thespian.system.timing import ExpirationTimer, currentTime
-from thespian.system.transport import TransmitIntent
+from thespian.system.transport import TransmitIntent, asyncTransportBase
 from thespian.system.transport.TCPTransport import TCPTransport
+
+from quaestor_actors.core.membership import FAREWELL, HOST
 
 PEERS = "Quaestor Peers"
 """Capability: the administrators of the other hosts, each as `host:port`."""
@@ -33,6 +35,9 @@ SILENCE = timedelta(seconds=1.6)
 
 It leaves 0.4 s of the two seconds in which everybody is to know to a busy machine.
 """
+
+PENDING_TRANSMITS = 500
+"""How many messages may be under way from one endpoint; the stock has 20."""
 
 
 class Convention(stock.LocalConventionState):  # type: ignore[misc]  # Thespian has no type information
@@ -81,6 +86,13 @@ class Convention(stock.LocalConventionState):  # type: ignore[misc]  # Thespian 
             answers += self._notifications_of(ActorSystemConventionUpdate(peer, message.capabilities, True))  # noqa: FBT003 - Thespian's signature
         return answers
 
+    def got_convention_deregister(self, message: ConventionDeRegister) -> list[Any]:
+        """Take in a farewell, and let the handlers know that it was one."""
+        known = self._conventionMembers.find(message.adminAddress)
+        if known is not None:
+            known.remoteCapabilities = {**known.remoteCapabilities, FAREWELL: True}
+        return list(super().got_convention_deregister(message))
+
     def check_convention(self) -> list[Any]:
         """Drop who has been silent, and greet the others when it is time to."""
         now = currentTime()
@@ -106,18 +118,21 @@ class Convention(stock.LocalConventionState):  # type: ignore[misc]  # Thespian 
         return TransmitIntent(peer, message, maxPeriod=GREETING_PERIOD)
 
 
-def capabilities_of(*, peers: tuple[str, ...], start: str) -> dict[str, Any]:
+def capabilities_of(*, peers: tuple[str, ...], start: str, host: str) -> dict[str, Any]:
     """Return what an administrator must be able to do to take part.
 
     Args:
         peers: The administrators of the other hosts, each as `host:port`.
         start: Differs between two starts of the same host.
+        host: What it is called.
     """
-    return {PEERS: list(peers), START: start}
+    return {PEERS: list(peers), START: start, HOST: host}
 
 
 def install() -> None:
-    """Have administrators that are started from now on take part in this kind of convention."""
+    """Have what is started from now on take part in this kind of convention."""
+    # What waits for a host that is silent must not keep the others waiting.
+    asyncTransportBase.MAX_PENDING_TRANSMITS = PENDING_TRANSMITS
     stock.LocalConventionState = Convention
 
 

@@ -35,7 +35,8 @@ from quaestor_actors.system import base, transport
 from quaestor_actors.system.admin_record import AdminRecord
 from quaestor_actors.system.charges import comes_free, kill_and_wait, newest_child
 from quaestor_actors.system.connection import Connection, ReadyFds, format_address
-from quaestor_actors.system.cookie import COOKIE_VARIABLE, load_or_create_cookie
+from quaestor_actors.system.cookie import COOKIE_VARIABLE
+from quaestor_actors.system.host_endpoint import endpoint_of
 from quaestor_actors.system.parentage import adopt_orphans
 from quaestor_actors.system.publication import Publication
 from quaestor_actors.system.service_manager import ServiceManager
@@ -81,6 +82,8 @@ class Guardian:
         """Take the cluster to run, the environment that its members inherit, and where changes come from."""
         self._spec = spec
         self._environ = dict(environ)
+        self._endpoint = endpoint_of(spec)
+        self._cookie_file: str | None = None
         self._report = report
         self._source = SourceWatch(source, report.said)
         self._service = ServiceManager(environ, spec, self._ping)
@@ -119,7 +122,8 @@ class Guardian:
             lock.release()
 
     def _prepare(self) -> None:
-        cookie = load_or_create_cookie(self._directory / "cookie")
+        self._cookie_file = self._endpoint.used_cookie_file()
+        cookie = self._endpoint.cookie(self._directory)
         self._environ.pop(COOKIE_VARIABLE, None)
         suffix = self._environ.get("QUAESTOR_LOGFILE_SUFFIX", "")
         transport.configure(
@@ -130,9 +134,11 @@ class Guardian:
             # A killed launcher must not take members' supervision with it; without members nothing is to be left.
             outlives_launcher=any(not agent.is_builtin_balancer for agent in self._spec.agents),
             admin_record=self._admins,
+            interface=self._endpoint.interface,
         )
         adopt_orphans()
         patience_s = LEFTOVER_DEADLINE_S if self._end_leftover() else 0.0
+        self._endpoint.check_port(patience_s)
         balancer = self._spec.balancer
         if balancer is not None and not comes_free(balancer.host_name, balancer.port, patience_s):
             raise ConflictError(
@@ -178,7 +184,7 @@ class Guardian:
         # What exists now is shared with every actor; the collector need not touch it there.
         gc.collect()
         gc.freeze()
-        port = ports.free_port("127.0.0.1")
+        port = self._endpoint.port()
         system, admin = self._start_system(port)
         connection = Connection(system)
         self._connection = connection
@@ -195,7 +201,7 @@ class Guardian:
     def _start_system(self, port: int) -> tuple[ActorSystem, WatchedProcess]:
         self._admins.expect()
         try:
-            system = base.start_system(port)
+            system = base.start_system(port, peers=self._endpoint.peers, host=self._endpoint.name)
         except OperationError:
             # It may be there all the same, and too late.
             if (late := self._admins.dismiss()) is not None and (watched := processes.watch(late)) is not None:
@@ -244,8 +250,7 @@ class Guardian:
                     if not self._watch_root(pid):
                         return Outcome.LOST
                     fds = [signals.fd, self._admin.pidfd, self._root.pidfd]
-                    root_address = format_address(self._root_address)
-                    self._publication.publish(SystemRecord(admin_port=port, root_address=root_address))
+                    self._publication.publish(self._record(port))
                     self._service.take(readiness.Heard())
                 case Stopped():
                     return Outcome.STOPPED
@@ -259,6 +264,15 @@ class Guardian:
                     self._tick(connection)
                 case message:
                     self._heard(message)
+
+    def _record(self, port: int) -> SystemRecord:
+        return SystemRecord(
+            admin_port=port,
+            root_address=format_address(self._root_address),
+            address=self._endpoint.interface.address,
+            cookie_file=self._cookie_file,
+            host=self._endpoint.name,
+        )
 
     def _watch_root(self, pid: int) -> bool:
         """Watch the process that says it is the root, whichever was taken for it; return whether it lives."""

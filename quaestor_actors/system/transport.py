@@ -20,6 +20,7 @@ from typing import Any
 from setproctitle import setproctitle
 from thespian.actors import ActorAddress
 from thespian.system import logdirector, multiprocCommon
+from thespian.system.timing import ExpirationTimer
 from thespian.system.transport import IPBase, ReceiveEnvelope, SendStatus
 from thespian.system.transport import TCPTransport as stock  # noqa: N813 - a module, not a class
 from thespian.system.utilis import thesplog_control
@@ -37,6 +38,12 @@ MAX_UNFINISHED = 64
 
 UNFINISHED_PERIOD = timedelta(seconds=5)
 """How long a frame may take to arrive."""
+
+ELSEWHERE_PERIOD = timedelta(seconds=3)
+"""How long a message to another host may take, and block those behind it; on this one Thespian's five minutes count.
+
+Whoever sends it waits for an answer, and no longer than that. A host that was silent so long is lost.
+"""
 
 COMPLAINT_PERIOD_S = 1.0
 
@@ -168,6 +175,7 @@ class SealedTCPTransport(stock.TCPTransport):  # type: ignore[misc]  # Thespian 
             _settle_in(_settings, is_admin=kind.args[1] is not None)
         self._sealer = Sealer(_settings.cookie, clock_skew_s=_settings.interface.clock_skew_s)
         self._networks = _settings.interface.networks
+        self._own_host = _settings.interface.address
         self._complained_at = 0.0
         super().__init__(kind, *args)
         self._name = _seal_name(self.myAddress)
@@ -188,6 +196,9 @@ class SealedTCPTransport(stock.TCPTransport):  # type: ignore[misc]  # Thespian 
 
     def serializer(self, intent: Any) -> bytes:
         """Return a message as it goes on the wire: pickled, sealed for its destination, framed."""
+        is_elsewhere = bool(self._networks) and intent.targetAddr.addressDetails.sockname[0] != self._own_host
+        if is_elsewhere and intent._quitTime.view().remaining() > ELSEWHERE_PERIOD:  # noqa: SLF001 - no public way
+            intent._quitTime = ExpirationTimer(ELSEWHERE_PERIOD)  # noqa: SLF001 - likewise
         # The name in front can be read, and answered to, where the rest is not known.
         payload = self._name + _NAME_END + pickle.dumps((self.myAddress, intent.message))
         return to_wire(self._sealer.seal(Kind.DATA, payload, _seal_name(intent.targetAddr)))

@@ -17,12 +17,17 @@ from quaestor_actors.cli.forms import Form, rendered
 
 GOLDEN = Path(__file__).with_name("golden")
 SCHEMAS = ROOT / "docs" / "schemas"
-NAMES = ("status", "tree", "registry-list", "plan", "discover", "health", "load", "events")
+NAMES = (
+    *("status", "tree", "registry-list", "plan", "discover", "health", "load", "events"),
+    *("hosts", "status-of-hosts", "tree-of-hosts"),
+)
+OF_STATUS = {"tree", "status-of-hosts", "tree-of-hosts"}
+"""They have the same document as the status."""
 
 
 def schema_of(name: str) -> dict[str, Any]:
-    """Return the published schema of a list; the tree has the same document as the status."""
-    document: dict[str, Any] = json.loads((SCHEMAS / f"{'status' if name == 'tree' else name}.json").read_text())
+    """Return the published schema of a list."""
+    document: dict[str, Any] = json.loads((SCHEMAS / f"{'status' if name in OF_STATUS else name}.json").read_text())
     return document
 
 
@@ -49,7 +54,7 @@ def test__other_forms(name: str, form: Form) -> None:
     expect_golden(GOLDEN / f"{name}-{form.value}.{suffix}", rendered(listings()[name], form))
 
 
-@pytest.mark.parametrize("name", ["status", "tree", "events"])
+@pytest.mark.parametrize("name", ["status", "tree", "events", "hosts", "status-of-hosts"])
 def test__colours__in_a_terminal(name: str) -> None:
     expect_golden(GOLDEN / f"{name}-colours.txt", rendered(listings()[name], Form.TABLE, width=100, has_colours=True))
 
@@ -78,7 +83,12 @@ def test__compact__documents_can_follow_each_other() -> None:
 
 
 def test__every_schema_is_of_a_list() -> None:
-    assert {file.stem for file in SCHEMAS.glob("*.json")} == {*NAMES, "version", "registry-watch", "explain"} - {"tree"}
+    assert {file.stem for file in SCHEMAS.glob("*.json")} == {
+        *NAMES,
+        "version",
+        "registry-watch",
+        "explain",
+    } - OF_STATUS
 
 
 def test__states__of_the_schema_are_all_that_there_are() -> None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC
 from typing import Any
 
-from quaestor_actors.actors.view import ActorView, AgentView, MemberView, RegistryView, TreeView
+from quaestor_actors.actors.view import ActorView, AgentView, HostView, MemberView, RegistryView, TreeView
 from quaestor_actors.cli.discover import Found, Question, discover_listing
 from quaestor_actors.cli.events_rendering import events_listing
 from quaestor_actors.cli.explain_rendering import Explained
 from quaestor_actors.cli.health import Verdict, health_listing
+from quaestor_actors.cli.hosts_rendering import hosts_listing
 from quaestor_actors.cli.listing import Listing
 from quaestor_actors.cli.load import Load, load_listing
 from quaestor_actors.cli.registry_entries import Contents, Entry, LeaseLeft
 from quaestor_actors.cli.registry_rendering import contents_listing
 from quaestor_actors.cli.render import Shown, status_listing
+from quaestor_actors.cli.render_hosts import status_of_hosts
 from quaestor_actors.cli.render_plan import plan_listing
 from quaestor_actors.cli.render_tree import tree_listing
 from quaestor_actors.cli.version import version_listing
@@ -236,6 +239,37 @@ EXPLAINED = Explained(
 """A member that goes on failing."""
 
 
+def host(name: str, state: str, **changes: object) -> HostView:
+    """Return a host with the smallest tree."""
+    values: dict[str, object] = {
+        "name": name,
+        "address": f"10.0.0.{name[1:]}:7071",
+        "state": state,
+        "since": NOW - 3700,
+        "reason": "",
+        "tree": SHOWN.tree,
+        "tree_at": NOW,
+        "is_current": True,
+    }
+    return HostView(**{**values, **changes})  # type: ignore[arg-type]  # the fields' types are mixed
+
+
+ON_HOSTS = Shown(
+    tree=SHOWN.tree,
+    launcher_pid=99,
+    now=NOW,
+    own_host="a2",
+    hosts=(
+        host("a1", "joined"),
+        host("a2", "here", tree=replace(TROUBLED.tree, members=TROUBLED.tree.members[:3])),
+        host("a3", "lost", since=NOW - 12, tree_at=NOW - 14, reason="not heard any more", is_current=False),
+        host("a4", "awaited", since=NOW - 60, tree=None, tree_at=None, reason="not heard yet", is_current=False),
+        host("a5", "joined", tree_at=NOW - 70, reason="does not answer within 1 s", is_current=False),
+    ),
+)
+"""Hosts in every state, asked at one that is in trouble."""
+
+
 def listings() -> dict[str, Listing[Any]]:
     """Return one of each kind, by the name of its JSON schema."""
     ranked = Question(service="Worker", scope="", top=2)
@@ -264,4 +298,7 @@ def listings() -> dict[str, Listing[Any]]:
         "load": load_listing(Load(address="localhost:5161", service="Worker", scope="", report=report)),
         "events": events_listing(EVENTS, cluster="demo", zone=UTC),
         "version": version_listing(),
+        "hosts": hosts_listing(ON_HOSTS),
+        "status-of-hosts": status_of_hosts(ON_HOSTS),
+        "tree-of-hosts": tree_listing(ON_HOSTS),
     }

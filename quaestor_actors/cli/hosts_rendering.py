@@ -1,0 +1,110 @@
+"""The hosts of a cluster as a list: pure functions, what they say in, a list out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from quaestor_actors.actors.view import HostView
+from quaestor_actors.cli.listing import SCHEMA_VERSION, Column, Listing, Tier, colour_of_state
+from quaestor_actors.cli.render import IN_MEMORY, NOTHING, Shown, age, moment, words
+from quaestor_actors.cli.render_hosts import host_document
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandingHost:
+    """A host, and what part it has."""
+
+    view: HostView
+    coordinates: bool | None
+    """None: it is not known who does."""
+
+    @property
+    def members(self) -> str:
+        """How many of its members serve, of how many."""
+        if self.view.tree is None:
+            return NOTHING
+        members = self.view.tree.members
+        return f"{sum(member.state == 'serving' for member in members)}/{len(members)}"
+
+    def why(self, now: float) -> str:
+        """Return what there is to say about it."""
+        is_old = not self.view.is_current and self.view.tree_at is not None
+        last = f"members as of {age(now - (self.view.tree_at or now))} ago" if is_old else ""
+        return "; ".join(filter(None, (self.view.reason, last)))
+
+
+def hosts_listing(shown: Shown) -> Listing[StandingHost]:
+    """Return the hosts in the order of the configuration."""
+    coordinator = coordinator_of(shown)
+    rows = [
+        StandingHost(view=host, coordinates=None if coordinator is None else host.name == coordinator)
+        for host in shown.hosts
+    ]
+    return _listing(rows, cluster=shown.tree.cluster, own=shown.own_host, coordinator=coordinator, now=shown.now)
+
+
+def no_hosts_listing(cluster: str) -> Listing[StandingHost]:
+    """Return the hosts of a cluster that is on one machine."""
+    return _listing((), cluster=cluster, own="", coordinator=None, now=0.0)
+
+
+def coordinator_of(shown: Shown) -> str | None:
+    """Return the host that coordinates: without etcd the first one of the configuration; None: it is not known."""
+    registry = shown.tree.registry
+    has_etcd = registry is None or registry.store != IN_MEMORY
+    return None if has_etcd else shown.hosts[0].name
+
+
+def _listing(
+    rows: Sequence[StandingHost], *, cluster: str, own: str, coordinator: str | None, now: float
+) -> Listing[StandingHost]:
+    return Listing(
+        columns=_columns(now),
+        rows=rows,
+        document={
+            "schemaVersion": SCHEMA_VERSION,
+            "cluster": cluster,
+            "host": own,
+            "coordinator": coordinator,
+            "hosts": [_document(row, now) for row in rows],
+        },
+        notes=() if rows else (f"the cluster {cluster!r} is on this machine alone",),
+    )
+
+
+def _document(row: StandingHost, now: float) -> dict[str, Any]:
+    members = None if row.view.tree is None else row.view.tree.members
+    return {
+        **host_document(row.view, now),
+        "members": None if members is None else len(members),
+        "serving": None if members is None else sum(member.state == "serving" for member in members),
+        "coordinates": row.coordinates,
+    }
+
+
+def _columns(now: float) -> tuple[Column[StandingHost], ...]:
+    return (
+        Column(title="HOST", text=lambda one: one.view.name),
+        Column(title="ADDRESS", text=lambda one: one.view.address, tier=Tier.FULL),
+        Column(
+            title="STATE",
+            text=lambda one: words(one.view.state),
+            exact=lambda one: one.view.state,
+            colour=lambda one: colour_of_state(one.view.state),
+        ),
+        Column(
+            title="SINCE",
+            text=lambda one: age(now - one.view.since),
+            exact=lambda one: moment(one.view.since),
+            tier=Tier.CONDENSED,
+        ),
+        Column(title="MEMBERS", text=lambda one: one.members),
+        Column(
+            title="COORDINATOR",
+            text=lambda one: {True: "yes", False: NOTHING, None: "?"}[one.coordinates],
+            tier=Tier.CONDENSED,
+        ),
+        Column(title="WHY", text=lambda one: one.why(now), takes_rest=True),
+    )

@@ -1,0 +1,144 @@
+"""Three hosts are one cluster: seen and commanded from any of them."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+
+import pytest
+from support.host_cluster import PATIENCE_S, HostCluster, make_hosts, start_hosts
+from support.waiting import wait_until
+
+ALL = {f"Sleeper/{number}@a{host}" for number in (1, 2) for host in (1, 2, 3)}
+
+pytestmark = pytest.mark.timeout(400)
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[HostCluster]]:
+    """Yield three hosts that run and know of each other; tests leave them as they are."""
+    hosts = make_hosts(tmp_path_factory.mktemp("hosts"))
+    try:
+        start_hosts(hosts)
+        yield hosts
+    finally:
+        for host in hosts:
+            host.clean_up()
+
+
+def pids(host: HostCluster) -> dict[str, int | None]:
+    return {name: member["pid"] for name, member in host.members().items()}
+
+
+def test__status__is_the_same_from_every_host(three: list[HostCluster]) -> None:
+    seen = [pids(host) for host in three]
+    assert seen[0].keys() == ALL
+    assert len(set(seen[0].values())) == len(ALL)
+    assert seen[1:] == seen[:1] * 2
+
+
+def test__status__has_a_column_for_the_host(three: list[HostCluster]) -> None:
+    lines = three[1].run("status").stdout.splitlines()
+    assert lines[0] == "cluster many: 6/6 members serving, 3/3 hosts answer"
+    assert [line.split()[:3] for line in lines[3:]] == [
+        [f"Sleeper/{number}", f"a{host}", "serving"] for number in (1, 2) for host in (1, 2, 3)
+    ]
+
+
+def test__hosts__says_where_it_is_asked_and_who_coordinates(three: list[HostCluster]) -> None:
+    rows = [line.split()[:6] for line in three[2].run("hosts", "-o", "tsv").stdout.splitlines()]
+    assert rows[0] == ["HOST", "ADDRESS", "STATE", "SINCE", "MEMBERS", "COORDINATOR"]
+    assert [(row[0], row[2], row[4], row[5]) for row in rows[1:]] == [
+        ("a1", "joined", "2/2", "yes"),
+        ("a2", "joined", "2/2", "-"),
+        ("a3", "here", "2/2", "-"),
+    ]
+
+
+def test__tree__has_every_host(three: list[HostCluster]) -> None:
+    answer = three[0].run("tree")
+    assert [line.split()[0] for line in answer.stdout.splitlines() if line.startswith("a")] == ["a1", "a2", "a3"]
+    assert answer.stdout.count("Sleeper/1") == 3
+
+
+@pytest.mark.parametrize("asked", [0, 1, 2])
+def test__member_of_one_host__is_commanded_from_any(three: list[HostCluster], asked: int) -> None:
+    before = pids(three[0])
+    answer = three[asked].run("restart", "Sleeper/2@a3")
+    assert (answer.returncode, answer.stdout) == (0, "restart Sleeper/2@a3: requested\n"), answer.stderr
+
+    def is_back() -> bool:
+        member = three[asked].members()["Sleeper/2@a3"]
+        return member["state"] == "serving" and member["pid"] != before["Sleeper/2@a3"]
+
+    wait_until(is_back, PATIENCE_S, "the member to be back")
+    after = pids(three[0])
+    assert {name for name in ALL if after[name] != before[name]} == {"Sleeper/2@a3"}
+
+
+def test__member_without_host__is_commanded_on_all(three: list[HostCluster]) -> None:
+    answer = three[1].run("start", "Sleeper/1")
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.splitlines() == [f"start Sleeper/1@{host}: requested" for host in ("a1", "a2", "a3")]
+
+
+@pytest.mark.parametrize("text", ["Sleeper/9", "Sleeper/1@b1", "Nobody@a2"])
+def test__nobody__is_an_error_and_nothing_is_done(three: list[HostCluster], text: str) -> None:
+    before = pids(three[0])
+    answer = three[0].run("restart", "Sleeper", text)
+    assert answer.returncode == 5
+    assert f"no member {text!r}; nothing was done" in answer.stderr
+    assert pids(three[0]) == before
+
+
+def test__stranger__is_not_listened_to(three: list[HostCluster]) -> None:
+    port = int(three[1].hosts()["a2"]["address"].rpartition(":")[2])
+    with socket.socket() as stranger:
+        stranger.bind(("127.0.0.77", 0))
+        stranger.settimeout(PATIENCE_S)
+        stranger.connect((three[1].address, port))
+        assert stranger.recv(1) == b""
+
+
+def test__another_cookie__is_not_listened_to(three: list[HostCluster]) -> None:
+    three[0].environment_extra["QUAESTOR_COOKIE"] = "ab" * 32
+    try:
+        assert three[0].run("status").returncode == 4
+    finally:
+        del three[0].environment_extra["QUAESTOR_COOKIE"]
+    assert three[0].run("status").returncode == 0
+
+
+def test__port_of_the_actors__is_taken__nothing_is_started(three: list[HostCluster]) -> None:
+    first = three[0]
+    other = HostCluster(
+        directory=first.directory.parent, worker_ports=(), balancer_port=0, name="other", host="a1", address="127.0.0.1"
+    )
+    text = (first.directory / "quaestor.cluster.config.yml").read_text()
+    (other.directory / "quaestor.cluster.config.yml").write_text(text.replace("name: many", "name: other"))
+    answer = other.run("cluster", "-c", str(other.directory), "--host", "a1")
+    assert answer.returncode == 5
+    assert "of the actors of a1 is taken by pid" in answer.stderr
+    assert not list((other.directory / "run" / "other").glob("admin.pid"))
+
+
+def test__cookie_that_others_can_read__nothing_is_started(three: list[HostCluster]) -> None:
+    first = three[0]
+    cookie = first.directory.parent / "open"
+    cookie.write_bytes(b"x" * 32)
+    cookie.chmod(0o644)
+    text = (first.directory / "quaestor.cluster.config.yml").read_text()
+    (first.directory.parent / "quaestor.cluster.config.yml").write_text(
+        text.replace("name: many", "name: other").replace(str(cookie.with_name("cookie")), str(cookie))
+    )
+    answer = first.run("cluster", "-c", str(first.directory.parent), "--host", "a1")
+    assert answer.returncode == 2
+    assert "chmod 600" in answer.stderr
+
+
+def test__json__says_whose_everything_is(three: list[HostCluster]) -> None:
+    document = json.loads(three[0].run("status", "-o", "json").stdout)
+    assert document["host"] == "a1"
+    for kind in ("members", "agents", "actors"):
+        assert {each["cluster_host"] for each in document[kind]} == {"a1", "a2", "a3"}
