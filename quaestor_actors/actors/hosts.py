@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from thespian.actors import ActorAddress, ActorSystemConventionUpdate
 
+from quaestor_actors.actors import records
 from quaestor_actors.actors.base import Ready, Stop, Stopped, TreeActor
 from quaestor_actors.actors.event_ring import EventRing
 from quaestor_actors.actors.hosts_messages import (
@@ -22,6 +24,7 @@ from quaestor_actors.actors.hosts_messages import (
     PassedOn,
     StartHosts,
 )
+from quaestor_actors.actors.records_messages import EventsReply, EventsRequest, OutputReply, OutputRequest
 from quaestor_actors.actors.root_messages import CommandReply, StatusReply, StatusRequest
 from quaestor_actors.actors.view import HostView, TreeView
 from quaestor_actors.core import inquiry, membership
@@ -52,6 +55,7 @@ class HostsActor(TreeActor):
 
     _ring: EventRing
     _own: str
+    _directory: Path
 
     def __init__(self) -> None:
         """Begin with nobody; StartHosts brings everything."""
@@ -71,7 +75,9 @@ class HostsActor(TreeActor):
                 self._heard(message)
             case PassedOn(request=HostsRequest() as request):
                 self._ask(request, message.reply_to)
-            case StatusReply() | CommandReply():
+            case PassedOn(request=EventsRequest() | OutputRequest() as request):
+                self.send(message.reply_to, records.answer(self._directory, request))
+            case StatusReply() | CommandReply() | EventsReply() | OutputReply():
                 self._answered(message)
             case Stop():
                 self.send(self.parent, Stopped(identity=self.identity))
@@ -89,6 +95,7 @@ class HostsActor(TreeActor):
     def _start(self, message: StartHosts, sender: ActorAddress) -> None:
         self.begin(message.identity, sender)
         self._own = message.own
+        self._directory = message.log_directory
         self._ring = EventRing(self, message.log_directory / RING_NAME)
         administrators = {host.name: f"{host.address}:{host.admin_port}" for host in message.hosts}
         self._membership = membership.create(administrators, own=message.own, now=self.outside.clock())

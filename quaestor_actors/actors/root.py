@@ -22,6 +22,7 @@ from quaestor_actors.actors.base import Ready, SetLogLevel, Stop, Stopped, TreeA
 from quaestor_actors.actors.child_plans import HOSTS, REGISTRY, ChildPlans, agent_name
 from quaestor_actors.actors.children import Children
 from quaestor_actors.actors.hosts_messages import HostsChanged, HostsReply, HostsRequest, PassedOn
+from quaestor_actors.actors.records_messages import EventsRequest, OutputRequest
 from quaestor_actors.actors.registry_messages import STATIC_OWNER, Announce, Follow, ListRegistrations, RegistryReported
 from quaestor_actors.actors.root_messages import (
     Changed,
@@ -98,7 +99,7 @@ class RootSupervisor(TreeActor):
                 self._registry_reported(message.view)
             case RegistryRequest():
                 self._pass_on(message, sender)
-            case HostsRequest():
+            case HostsRequest() | EventsRequest() | OutputRequest():
                 self._ask_hosts(message, sender)
             case HostsChanged():
                 self.send(self.parent, Changed(hosts=message.hosts))
@@ -205,10 +206,10 @@ class RootSupervisor(TreeActor):
         if registry is not None:
             self.send(registry, ListRegistrations(request_id=request.request_id, reply_to=sender))
 
-    def _ask_hosts(self, request: HostsRequest, sender: ActorAddress) -> None:
+    def _ask_hosts(self, request: HostsRequest | EventsRequest | OutputRequest, sender: ActorAddress) -> None:
         if (hosts := self._children.address(HOSTS)) is not None:
             self.send(hosts, PassedOn(request=request, reply_to=sender))
-        else:
+        elif isinstance(request, HostsRequest):
             self.send(sender, HostsReply(request_id=request.request_id))
 
     # Changes while running

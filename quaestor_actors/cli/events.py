@@ -5,15 +5,16 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
+from quaestor_actors.adapters.cluster_events import ClusterEvents, chosen
 from quaestor_actors.cli.durations import Ago
-from quaestor_actors.cli.events_reading import ClusterEvents, chosen
 from quaestor_actors.cli.events_rendering import event_line, events_listing
 from quaestor_actors.cli.forms import Form, rendered
-from quaestor_actors.cli.log_directories import log_directory_of
+from quaestor_actors.cli.listing import Listing
+from quaestor_actors.cli.log_directories import log_directory_of, shared_directory
 from quaestor_actors.cli.options import cluster_option
 from quaestor_actors.cli.output import Output, output_options_of_constants
 from quaestor_actors.cli.running_names import selector_names
@@ -47,11 +48,19 @@ def events(
 ) -> None:
     """Show what has happened to members, agents, actors, the registry, the balancer's locations and the cluster.
 
-    SELECTOR is a member (Worker/2), an agent with its members and actors (Worker, Worker/*), or an actor.
+    SELECTOR is a member (Worker/2), an agent with its members and actors (Worker, Worker/*), or an actor; of several
+    hosts on all of them, or on one (Worker/2@a3).
 
     Example: quaestor events Worker/2 --since 10m
     """
     directory = log_directory_of(name)
+    if (shared := shared_directory(directory.name)) is not None:
+        from quaestor_actors.cli.events_hosts import show_events_of_hosts
+
+        since = 0.0 if since_s is None else time.time() - since_s
+        most = LINES if count is None and since_s is None else count
+        show_events_of_hosts(shared, selectors, since=since, count=most, is_followed=is_followed, output=output)
+        return
     source = ClusterEvents(directory)
     since = 0.0 if since_s is None else time.time() - since_s
     if count is None and since_s is None:
@@ -77,9 +86,12 @@ def _follow(
 
 
 def _show(event: Event, *, cluster: str, output: Output) -> None:
+    show_one(event, events_listing([event], cluster=cluster), output)
+
+
+def show_one(event: Event, listing: Listing[Event], output: Output) -> None:
     """Show an event by itself: as a line, as the row of a list, or as a document like that of the list."""
     screen = output.screen()
-    listing: Any = events_listing([event], cluster=cluster)
     match output.form:
         case Form.TABLE | Form.WIDE:
             width = screen.width if output.form is Form.TABLE else None

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 import time
-from pathlib import Path
+from collections.abc import Iterable
+from dataclasses import replace
 
 import click
 
 from quaestor_actors.actors.view import AgentView, MemberView, TreeView
 from quaestor_actors.adapters import proc_stat
-from quaestor_actors.cli.events_reading import ClusterEvents, chosen
+from quaestor_actors.adapters.cluster_events import ClusterEvents, chosen
+from quaestor_actors.adapters.member_output import last_lines, output_files
 from quaestor_actors.cli.explain_rendering import Explained, explain_listing
 from quaestor_actors.cli.forms import Form
 from quaestor_actors.cli.inspect import fetch_tree
 from quaestor_actors.cli.listing import Listing
 from quaestor_actors.cli.log_directories import log_directory_of
-from quaestor_actors.cli.logs_reading import last_lines, output_files
 from quaestor_actors.cli.options import cluster_option
 from quaestor_actors.cli.output import Output, output_options
 from quaestor_actors.cli.render import members_in_order
@@ -35,7 +36,8 @@ LINES = 10
 def explain(who: str, name: str | None, output: Output) -> None:
     """Say how a member is, why, what its last check said, what happens next, and what has happened to it.
 
-    MEMBER is a member (Worker/2) or an agent (Worker). The last lines that a member wrote are shown, too.
+    MEMBER is a member (Worker/2) or an agent (Worker); of another one of several hosts Worker/2@a3. The last lines
+    that a member wrote are shown, too.
 
     Example: quaestor explain Worker/2
     """
@@ -55,28 +57,54 @@ def find_out(who: str, name: str | None) -> Explained:
         ConflictError: it has no such member or agent.
     """
     shown = fetch_tree(name)
-    tree, directory = shown.tree, log_directory_of(shown.tree.cluster)
+    if shown.hosts:
+        from quaestor_actors.cli.explain_hosts import find_out_on_hosts
+
+        return find_out_on_hosts(shown, who)
+    known = what_tree_says(shown.tree, who)
+    return with_own_records(known, who)
+
+
+def what_tree_says(tree: TreeView, who: str) -> Explained:
+    """Return what the tree of a host says of a member or an agent.
+
+    Raises:
+        ConflictError: there is no such member or agent.
+    """
     member = next((each for each in tree.members if each.member == who), None)
-    agent = _agent_of(tree, who.removesuffix("/*") if member is None else who.rpartition("/")[0])
+    agent = agent_of(tree, who.removesuffix("/*") if member is None else who.rpartition("/")[0])
     if agent is None:
         raise ConflictError(_unknown(tree, who))
-    path = None if member is None else output_files(directory).get(who)
-    found = chosen(ClusterEvents(directory).added(), [who], count=EVENTS)
     return Explained(
         cluster=tree.cluster,
         agent=agent,
         member=member,
         members=tuple(each for each in members_in_order(tree) if each.member.rpartition("/")[0] == agent.agent),
         supervisor=next((each for each in tree.actors if each.name == f"agent/{agent.agent}"), None),
-        started=None if member is None else _started(member),
-        events=tuple(reversed(found)),
-        output=() if path is None else _said_last(path),
-        output_path=None if path is None else str(path),
+        started=None,
+        events=(),
+        output=(),
+        output_path=None,
         now=time.time(),
     )
 
 
-def _agent_of(tree: TreeView, agent_type: str) -> AgentView | None:
+def with_own_records(known: Explained, who: str) -> Explained:
+    """Return it with what the files and the processes of this machine tell."""
+    directory, member = log_directory_of(known.cluster), known.member
+    path = None if member is None else output_files(directory).get(who)
+    found = chosen(ClusterEvents(directory).added(), [who], count=EVENTS)
+    return replace(
+        known,
+        started=None if member is None else _started(member),
+        events=tuple(reversed(found)),
+        output=() if path is None else shown_lines(last_lines(path, LINES)),
+        output_path=None if path is None else str(path),
+    )
+
+
+def agent_of(tree: TreeView, agent_type: str) -> AgentView | None:
+    """Return an agent by its type."""
     return next((each for each in tree.agents if each.agent == agent_type), None)
 
 
@@ -96,5 +124,6 @@ def _started(member: MemberView) -> float | None:
     return time.time() - (time.clock_gettime(time.CLOCK_BOOTTIME) - since_boot_s)
 
 
-def _said_last(path: Path) -> tuple[str, ...]:
-    return tuple(line.decode(errors="replace").expandtabs() for line in last_lines(path, LINES))
+def shown_lines(lines: Iterable[bytes]) -> tuple[str, ...]:
+    """Return lines that a member has written as they are shown."""
+    return tuple(line.decode(errors="replace").expandtabs() for line in lines)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import tzinfo
 from typing import Any
 
-from quaestor_actors.actors.view import ActorView, AgentView, MemberView
+from quaestor_actors.actors.view import ActorView, AgentView, HostView, MemberView
 from quaestor_actors.cli.events_rendering import event_columns, event_document
 from quaestor_actors.cli.listing import SCHEMA_VERSION, Listing, Piece, colour_of_state
 from quaestor_actors.cli.render import NOTHING, age, agent_document, member_document, moment, words
@@ -43,6 +43,13 @@ class Explained:
     output_path: str | None
     now: float
     """Seconds since the epoch."""
+    host: HostView | None = None
+    """On which of several hosts it is."""
+
+    @property
+    def suffix(self) -> str:
+        """What is written behind its name to name it among several hosts."""
+        return "" if self.host is None else f"@{self.host.name}"
 
 
 def explain_listing(
@@ -57,6 +64,7 @@ def explain_listing(
         zone: of the times that people read; None: of this machine.
     """
     facts = _member_facts(known, known.member) if known.member is not None else _agent_facts(known)
+    facts = [*_host_facts(known), *facts]
     above = [_title(known), *_wrapped(facts, None if is_wide else width)]
     below = _output_lines(known)
     return Listing(
@@ -72,7 +80,7 @@ def _title(known: Explained) -> Line:
     one = known.member
     if one is not None:
         return (
-            (f"{one.member}: ", None),
+            (f"{one.member}{known.suffix}: ", None),
             (words(one.state), colour_of_state(one.state)),
             (f" for {age(known.now - one.since)}", None),
         )
@@ -81,10 +89,18 @@ def _title(known: Explained) -> Line:
     others = "".join(f", {count} {words(state)}" for state, count in sorted(states.items()))
     phase = known.agent.phase
     return (
-        (f"agent {known.agent.agent}: ", None),
+        (f"agent {known.agent.agent}{known.suffix}: ", None),
         (words(phase), colour_of_state(phase)),
         (f", {serving}/{len(known.members)} members serving{others}", None),
     )
+
+
+def _host_facts(known: Explained) -> list[tuple[str, str]]:
+    host = known.host
+    if host is None or host.is_current:
+        return []
+    last = age(known.now - (host.tree_at or known.now))
+    return [("host", f"{host.name}: {words(host.state)}: {host.reason}; this is what it said {last} ago")]
 
 
 def _member_facts(known: Explained, one: MemberView) -> list[tuple[str, str]]:
@@ -141,7 +157,7 @@ def what_next(known: Explained, one: MemberView) -> str:
         case "backing_off":
             return f"next try {left}"
         case "stopped" | "failed":
-            return f"nothing, until somebody starts it: quaestor start {one.member}"
+            return f"nothing, until somebody starts it: quaestor start {one.member}{known.suffix}"
         case _:
             return _recycling(known, one)
 
@@ -216,9 +232,11 @@ def _output_lines(known: Explained) -> list[Line]:
 
 def _document(known: Explained) -> dict[str, Any]:
     now, supervisor = known.now, known.supervisor
+    host = {} if known.host is None else {"cluster_host": known.host.name, "is_current": known.host.is_current}
     return {
         "schemaVersion": SCHEMA_VERSION,
         "cluster": known.cluster,
+        **host,
         "subject": known.agent.agent if known.member is None else known.member.member,
         "member": None if known.member is None else member_document(known.member, now),
         "process_started": None if known.started is None else moment(known.started),

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from quaestor_actors.adapters import runtime_directory
-from quaestor_actors.cli.asking import running_in
+from quaestor_actors.cli.asking import own_host, running_in
 from quaestor_actors.errors import NotRunningError, OperationError
 
 
@@ -31,6 +31,17 @@ def log_directory_of(name: str | None) -> Path:
         verb = "run" if running else "have run"
         raise OperationError(f"several clusters {verb} here: {', '.join(names)}; name one with --cluster")
     return runtime_directory.log_directory(os.environ, names[0])
+
+
+def shared_directory(cluster: str) -> Path | None:
+    """Return the runtime directory of a cluster that runs here as one of several hosts; None if it does not."""
+    directory = runtime_directory.base_directory(os.environ) / cluster
+    if not runtime_directory.is_running(directory):
+        return None
+    try:
+        return directory if own_host(directory) else None
+    except NotRunningError:
+        return None
 
 
 def _known_in(base: Path) -> list[str]:

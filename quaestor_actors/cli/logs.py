@@ -12,8 +12,8 @@ from typing import NoReturn
 
 import click
 
-from quaestor_actors.cli.log_directories import log_directory_of
-from quaestor_actors.cli.logs_reading import OutputFollower, last_lines, output_files
+from quaestor_actors.adapters.member_output import OutputFollower, last_lines, output_files
+from quaestor_actors.cli.log_directories import log_directory_of, shared_directory
 from quaestor_actors.cli.options import cluster_option
 from quaestor_actors.cli.running_names import selector_names
 from quaestor_actors.cli.screen import ColourChoice, screen_of
@@ -50,13 +50,19 @@ def logs(
 ) -> None:
     """Show what members have written on standard output and standard error, rotated files included.
 
-    SELECTOR is a member (Worker/2) or an agent (Worker, Worker/*). Lines of several members begin with their names.
+    SELECTOR is a member (Worker/2) or an agent (Worker, Worker/*), of several hosts on all of them, or on one
+    (Worker/2@a3). Lines of several members begin with their names.
 
     Example: quaestor logs Worker/2 -f
     """
+    if (shared := shared_directory(log_directory_of(name).name)) is not None:
+        from quaestor_actors.cli.logs_hosts import show_logs_of_hosts
+
+        show_logs_of_hosts(shared, selectors, count=None if is_all else wanted, is_followed=is_followed)
+        return
     files = _files_of(log_directory_of(name), selectors)
     followers = {member: OutputFollower(path) for member, path in files.items()}
-    writer = _Writer(files)
+    writer = Writer(files)
     for member, path in files.items():
         writer.write(
             member, last_lines(path, None if is_all else wanted, end=followers[member].begin if is_followed else None)
@@ -75,14 +81,17 @@ def _files_of(directory: Path, selectors: Iterable[str]) -> dict[str, Path]:
     return {member: files[member] for member in chosen.members}
 
 
-class _Writer:
+class Writer:
     """Writes lines to standard output; of several members, with their names."""
 
-    def __init__(self, members: Mapping[str, Path]) -> None:
-        self._width = max(map(len, members)) if len(members) > 1 else 0
+    def __init__(self, members: Iterable[str]) -> None:
+        """Take the names."""
+        names = list(members)
+        self._width = max(map(len, names)) if len(names) > 1 else 0
         self._is_for_terminal = screen_of(sys.stdout, ColourChoice.AUTO, os.environ).is_terminal
 
     def write(self, member: str, lines: Iterable[bytes]) -> None:
+        """Write lines of one of them."""
         prefix = f"{member:{self._width}} | " if self._width else ""
         for line in lines:
             text = line.decode(errors="replace")
@@ -96,7 +105,7 @@ def shown_in_terminal(text: str) -> str:
     return f"{shown}\x1b[0m" if len(pieces) > 1 else shown
 
 
-def _follow(followers: Mapping[str, OutputFollower], writer: _Writer) -> NoReturn:
+def _follow(followers: Mapping[str, OutputFollower], writer: Writer) -> NoReturn:
     while True:
         for member, follower in followers.items():
             writer.write(member, follower.added())

@@ -28,12 +28,14 @@ def selector_names(context: click.Context, _parameter: click.Parameter, incomple
     from quaestor_actors.cli.render import members_in_order
 
     try:
-        tree = fetch_tree(context.params.get("name")).tree
+        shown = fetch_tree(context.params.get("name"))
     except QuaestorError:
         return []
-    members = [member.member for member in members_in_order(tree)]
+    trees = {host.name: host.tree for host in shown.hosts if host.tree is not None} or {"": shown.tree}
+    members = dict.fromkeys(member.member for tree in trees.values() for member in members_in_order(tree))
     agents = dict.fromkeys(member.rpartition("/")[0] for member in members)
-    return [name for name in (*agents, *members) if name.startswith(incomplete)]
+    on_hosts = [f"{member.member}@{host}" for host, tree in trees.items() if host for member in members_in_order(tree)]
+    return [name for name in (*agents, *members, *on_hosts) if name.startswith(incomplete)]
 
 
 def service_names(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:

@@ -12,7 +12,7 @@ from quaestor_actors.cli.exit_codes import ExitCode
 from quaestor_actors.cli.inspect import fetch_tree
 from quaestor_actors.cli.options import Seconds, cluster_option
 from quaestor_actors.cli.running_names import selector_names
-from quaestor_actors.cli.wait_rendering import Goal, Missing, missing, report, told
+from quaestor_actors.cli.wait_rendering import Goal, Missing, missing, missing_on_hosts, report, told
 from quaestor_actors.errors import ConflictError, NotRunningError
 
 POLL_S = 0.25
@@ -36,7 +36,8 @@ TIMEOUT_S = 60.0
 def wait(selectors: tuple[str, ...], goal: str, timeout_s: float, name: str | None) -> None:
     """Wait until members of a running cluster serve, or have stopped; without SELECTOR all of them.
 
-    SELECTOR is a member (Worker/2) or an agent (Worker, Worker/*).
+    SELECTOR is a member (Worker/2) or an agent (Worker, Worker/*), of several hosts on all of them, or on one
+    (Worker/2@a3). A host that does not answer is waited for, too.
 
     Example: quaestor wait Worker --timeout 30
     """
@@ -61,9 +62,9 @@ def wait(selectors: tuple[str, ...], goal: str, timeout_s: float, name: str | No
 
 
 def _look(selectors: tuple[str, ...], goal: Goal, name: str | None) -> tuple[Missing, ...]:
-    tree = fetch_tree(name).tree
-    found = missing(tree, selectors, goal)
+    shown = fetch_tree(name)
+    found = missing_on_hosts(shown.hosts, selectors, goal) if shown.hosts else missing(shown.tree, selectors, goal)
     if found.unknown:
         names = ", ".join(repr(selector) for selector in found.unknown)
-        raise ConflictError(f"the cluster {tree.cluster!r} has no member {names} (`quaestor status` shows them)")
+        raise ConflictError(f"the cluster {shown.tree.cluster!r} has no member {names} (`quaestor status` shows them)")
     return found.holding

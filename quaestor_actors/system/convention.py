@@ -36,6 +36,9 @@ SILENCE = timedelta(seconds=1.6)
 It leaves 0.4 s of the two seconds in which everybody is to know to a busy machine.
 """
 
+STALL_S = 0.25
+"""An administrator that comes so much too late to its checks has stood still, and not heard what waits to be read."""
+
 PENDING_TRANSMITS = 500
 """How many messages may be under way from one endpoint; the stock has 20."""
 
@@ -53,6 +56,7 @@ class Convention(stock.LocalConventionState):  # type: ignore[misc]  # Thespian 
         self._peers = _peers(capabilities, address)
         # The administrator sleeps by this from the start, and looks at it again only then.
         self._conventionRegistration = ExpirationTimer(GREETING_PERIOD)
+        self._checked_at = currentTime()
 
     def isConventionLeader(self) -> bool:  # noqa: N802 - Thespian's name
         """Return that nobody leads this administrator."""
@@ -80,6 +84,7 @@ class Convention(stock.LocalConventionState):  # type: ignore[misc]  # Thespian 
             self._conventionMembers.add(peer, known)
         known.remoteCapabilities = message.capabilities
         known.registryValid = ExpirationTimer(SILENCE)
+        known.is_pardoned = False
         if message.firstTime:
             answers.append(self._greeting(peer, first=False))
         if is_news:
@@ -96,10 +101,20 @@ class Convention(stock.LocalConventionState):  # type: ignore[misc]  # Thespian 
     def check_convention(self) -> list[Any]:
         """Drop who has been silent, and greet the others when it is time to."""
         now = currentTime()
+        if now - self._checked_at > GREETING_PERIOD.total_seconds() + STALL_S:
+            self._pardon(now)
+        self._checked_at = now
         sends = self._convention_leader_checks(now)
         if self._conventionRegistration.view(now).expired():
             sends = [*sends, *self.setup_convention()]
         return list(sends)
+
+    def _pardon(self, now: float) -> None:
+        """Give those who seem to be silent time for another greeting, as it was this host that stood still."""
+        for member in self._conventionMembers.values():
+            if member.registryValid.view(now).expired() and not member.is_pardoned:
+                member.is_pardoned = True
+                member.registryValid = ExpirationTimer(GREETING_PERIOD)
 
     def convention_inattention_delay(self, now: float) -> Any:
         """Return how long the administrator may sleep."""

@@ -96,10 +96,16 @@ class HostEndpoint:
 
 
 def endpoint_of(spec: ClusterSpec) -> HostEndpoint:
-    """Return how the machine that runs this specification takes part in its cluster."""
-    own = next((host for host in spec.hosts if host.name == spec.host), None)
-    if own is None or not spec.has_other_hosts:
+    """Return how the machine that runs this specification takes part in its cluster.
+
+    Raises:
+        OperationError: it is one of several hosts, and it is not said which.
+    """
+    if not spec.has_other_hosts:
         return HostEndpoint()
+    own = next((host for host in spec.hosts if host.name == spec.host), None)
+    if own is None:
+        raise OperationError(f"{spec.host!r} is none of the hosts of {spec.name}: name in `host` which of them this is")
     return HostEndpoint(
         name=own.name,
         interface=Interface(address=own.address, networks=_networks(spec, own), clock_skew_s=CLOCK_SKEW_S),

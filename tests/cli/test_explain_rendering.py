@@ -12,14 +12,15 @@ import jsonschema
 import pytest
 from support.cluster import ROOT
 from support.golden import expect_golden
-from support.listings import EVENTS, EXPLAINED, NOW, member
+from support.listings import EVENTS, EXPLAINED, NOW, ON_HOSTS, member
 
 from quaestor_actors.cli.explain_rendering import Explained, explain_listing, what_next
 from quaestor_actors.cli.forms import Form, rendered
 
 GOLDEN = Path(__file__).with_name("golden")
 AGENT = replace(EXPLAINED, member=None, output=(), output_path=None, events=tuple(reversed(EVENTS)))
-BOTH = {"explain": EXPLAINED, "explain-agent": AGENT}
+ELSEWHERE = replace(EXPLAINED, host=ON_HOSTS.hosts[2])
+BOTH = {"explain": EXPLAINED, "explain-agent": AGENT, "explain-elsewhere": ELSEWHERE}
 
 
 @pytest.mark.parametrize("name", BOTH)
@@ -47,7 +48,8 @@ def test__json__is_as_its_schema_says_and_says_nothing_else(known: Explained) ->
     document = json.loads(rendered(explain_listing(known), Form.JSON))
     jsonschema.Draft7Validator.check_schema(schema)
     jsonschema.Draft7Validator(schema).validate(document)
-    assert set(document) == set(schema["properties"])
+    of_hosts = {"cluster_host", "is_current"} if known.host is None else set()
+    assert set(document) == set(schema["properties"]) - of_hosts
     assert set(document["agent"]) == set(schema["properties"]["agent"]["properties"])
     assert set(document["members"][0]) == set(schema["properties"]["members"]["items"]["properties"])
     assert set(document["events"][0]) == set(schema["properties"]["events"]["items"]["properties"])

@@ -19,15 +19,15 @@ GOLDEN = Path(__file__).with_name("golden")
 SCHEMAS = ROOT / "docs" / "schemas"
 NAMES = (
     *("status", "tree", "registry-list", "plan", "discover", "health", "load", "events"),
-    *("hosts", "status-of-hosts", "tree-of-hosts"),
+    *("hosts", "status-of-hosts", "tree-of-hosts", "events-of-hosts"),
 )
-OF_STATUS = {"tree", "status-of-hosts", "tree-of-hosts"}
-"""They have the same document as the status."""
+LIKE = {"tree": "status", "status-of-hosts": "status", "tree-of-hosts": "status", "events-of-hosts": "events"}
+"""Lists that have the same document as another one."""
 
 
 def schema_of(name: str) -> dict[str, Any]:
     """Return the published schema of a list."""
-    document: dict[str, Any] = json.loads((SCHEMAS / f"{'status' if name in OF_STATUS else name}.json").read_text())
+    document: dict[str, Any] = json.loads((SCHEMAS / f"{LIKE.get(name, name)}.json").read_text())
     return document
 
 
@@ -88,7 +88,7 @@ def test__every_schema_is_of_a_list() -> None:
         "version",
         "registry-watch",
         "explain",
-    } - OF_STATUS
+    } - LIKE.keys()
 
 
 def test__states__of_the_schema_are_all_that_there_are() -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 from collections.abc import Iterator
 
 import pytest
+from support.cluster import QUAESTOR
 from support.host_cluster import PATIENCE_S, HostCluster, make_hosts, start_hosts
 from support.waiting import wait_until
 
@@ -142,3 +144,71 @@ def test__json__says_whose_everything_is(three: list[HostCluster]) -> None:
     assert document["host"] == "a1"
     for kind in ("members", "agents", "actors"):
         assert {each["cluster_host"] for each in document[kind]} == {"a1", "a2", "a3"}
+
+
+@pytest.mark.parametrize("asked", [0, 2])
+def test__what_has_happened__to_a_member_of_another_host(three: list[HostCluster], asked: int) -> None:
+    events = json.loads(three[asked].run("events", "Sleeper/1@a2", "-o", "json").stdout)["events"]
+    assert {(each["subject"], each["cluster_host"]) for each in events} == {("Sleeper/1", "a2")}
+    assert [each["after"] for each in events][:2] == ["starting", "serving"]
+    lines = three[asked].run("events", "Sleeper/1").stdout.splitlines()
+    assert {line.split()[3] for line in lines[1:]} == {"Sleeper/1@a1", "Sleeper/1@a2", "Sleeper/1@a3"}
+
+
+def test__what_members_wrote__on_one_host_or_on_all(three: list[HostCluster]) -> None:
+    pid = pids(three[0])["Sleeper/1@a3"]
+    answer = three[0].run("logs", "Sleeper/1@a3")
+    assert answer.stdout.splitlines()[-1] == f"here is pid {pid}", answer.stderr
+    answer = three[1].run("logs", "Sleeper", "--lines", "1")
+    assert set(answer.stdout.splitlines()) == {f"{name} | here is pid {pid}" for name, pid in pids(three[0]).items()}
+    answer = three[1].run("logs", "Nobody@a3")
+    assert (answer.returncode, answer.stdout) == (5, "")
+    assert "no member 'Nobody@a3' has written anything on a3" in answer.stderr
+    assert three[1].run("logs", "Sleeper@b7").returncode == 5
+
+
+def test__what_a_member_of_another_host_writes__is_followed(three: list[HostCluster]) -> None:
+    first = three[0]
+    with subprocess.Popen(
+        [QUAESTOR, "logs", "-f", "Sleeper/2@a2", "--lines", "1"],
+        env=first.environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as following:
+        try:
+            assert following.stdout is not None
+            assert following.stdout.readline() == f"here is pid {pids(first)['Sleeper/2@a2']}\n"
+            assert first.run("restart", "Sleeper/2@a2").returncode == 0
+            line = following.stdout.readline()
+            assert line == f"here is pid {pids(first)['Sleeper/2@a2']}\n"
+        finally:
+            following.kill()
+
+
+def test__explain__a_member_of_another_host(three: list[HostCluster]) -> None:
+    pid = pids(three[0])["Sleeper/2@a3"]
+    shown = three[0].run("explain", "Sleeper/2@a3").stdout
+    assert shown.startswith("Sleeper/2@a3: serving for ")
+    assert f"pid {pid}, " in shown
+    assert f"  here is pid {pid}\n" in shown
+    assert "starting -> serving" in shown
+    assert three[0].run("explain", "Sleeper").stdout.startswith("agent Sleeper@a1: running, 2/2 members serving")
+    assert three[0].run("explain", "Sleeper/2@b7").returncode == 5
+
+
+def test__completion__knows_members_of_other_hosts(three: list[HostCluster]) -> None:
+    asked = {"_QUAESTOR_COMPLETE": "bash_complete", "COMP_WORDS": "quaestor restart Sleeper/1@", "COMP_CWORD": "2"}
+    three[0].environment_extra |= asked
+    try:
+        names = {line.rpartition(",")[2] for line in three[0].run().stdout.split()}
+    finally:
+        for name in asked:
+            del three[0].environment_extra[name]
+    assert names == {"Sleeper/1@a1", "Sleeper/1@a2", "Sleeper/1@a3"}
+
+
+def test__wait__for_all_hosts(three: list[HostCluster]) -> None:
+    assert three[2].run("wait").returncode == 0
+    answer = three[2].run("wait", "--stopped", "Sleeper/1@a1", "--timeout", "0")
+    assert answer.returncode == 124
+    assert "Sleeper/1@a1: serving" in answer.stderr

@@ -23,8 +23,8 @@ PATIENCE_S = 60.0
 
 SLEEPERS = f"""
 - agentType: Sleeper
-  executablePath: {shutil.which("sleep")}
-  commandLineArguments: "10000"
+  executablePath: {shutil.which("sh")}
+  commandLineArguments: "-c 'echo here is pid $$; exec sleep 10000'"
   processCount: 2
   probe: none
   clusterShutdownAction: Kill

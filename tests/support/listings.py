@@ -8,6 +8,7 @@ from typing import Any
 
 from quaestor_actors.actors.view import ActorView, AgentView, HostView, MemberView, RegistryView, TreeView
 from quaestor_actors.cli.discover import Found, Question, discover_listing
+from quaestor_actors.cli.events_hosts import HostEvent, host_events_listing
 from quaestor_actors.cli.events_rendering import events_listing
 from quaestor_actors.cli.explain_rendering import Explained
 from quaestor_actors.cli.health import Verdict, health_listing
@@ -301,4 +302,10 @@ def listings() -> dict[str, Listing[Any]]:
         "hosts": hosts_listing(ON_HOSTS),
         "status-of-hosts": status_of_hosts(ON_HOSTS),
         "tree-of-hosts": tree_listing(ON_HOSTS),
+        "events-of-hosts": host_events_listing(
+            [HostEvent(host=f"a{number}", event=event) for number, event in enumerate(EVENTS, start=1)],
+            cluster="demo",
+            zone=UTC,
+            notes=["there are older events on a3 itself"],
+        ),
     }

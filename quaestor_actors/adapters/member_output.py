@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
@@ -23,24 +24,28 @@ def output_files(directory: Path) -> dict[str, Path]:
     return dict(sorted(found.items(), key=lambda item: (item[0].rpartition("/")[0], int(item[0].rpartition("/")[2]))))
 
 
-def last_lines(path: Path, wanted: int | None, *, end: int | None = None) -> list[bytes]:
+def last_lines(path: Path, wanted: int | None, *, end: int | None = None, at_most: int | None = None) -> list[bytes]:
     """Return the last lines of a file and of those that it was rotated into, the oldest first.
 
     Args:
         path: the file.
         wanted: how many; None: all.
         end: where to stop in the file; None: at its end.
+        at_most: bytes after which no more is looked for; the first line may be without its beginning then.
 
     Raises:
         OperationError: a file cannot be read.
     """
     lines: list[bytes] = []
+    room = at_most
     for file in _with_rotated(path):
         missing = None if wanted is None else wanted - len(lines)
-        if missing is not None and missing <= 0:
+        if (missing is not None and missing <= 0) or (room is not None and room <= 0):
             break
         try:
-            lines = [*_last_of(file, missing, end if file == path else None), *lines]
+            found = _last_of(file, missing, end if file == path else None, at_most=room)
+            lines = [*found, *lines]
+            room = None if room is None else room - sum(len(line) + 1 for line in found)
         except FileNotFoundError:
             break
         except OSError as error:
@@ -59,19 +64,33 @@ def _with_rotated(path: Path) -> list[Path]:
     raise AssertionError("some number is not there")
 
 
-def _last_of(file: Path, wanted: int | None, end: int | None) -> list[bytes]:
+def _last_of(file: Path, wanted: int | None, end: int | None, *, at_most: int | None) -> list[bytes]:
     with file.open("rb") as opened:
         size = opened.seek(0, os.SEEK_END)
         start = size if end is None else min(end, size)
         data = b""
         # One more line end than lines: the line that it ends is not wanted.
         while start > 0 and (wanted is None or data.count(b"\n") <= wanted):
+            if at_most is not None and len(data) > at_most:
+                break
             begin = max(0, start - _BLOCK_BYTES)
             opened.seek(begin)
             data = opened.read(start - begin) + data
             start = begin
     lines = data.splitlines()
     return lines if wanted is None else lines[max(0, len(lines) - wanted) :]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputPosition:
+    """How far somebody has read; for whoever goes on elsewhere, or later."""
+
+    offset: int
+    rotated: int | None
+    """Which file it was rotated into last."""
+    rest: bytes = b""
+    """The beginning of a line that was being written."""
+    is_rotating: bool = False
 
 
 class OutputFollower:
@@ -81,14 +100,23 @@ class OutputFollower:
     missed unless the file is rotated twice between two looks.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Begin after the last whole line that the file has now."""
+    def __init__(self, path: Path, position: OutputPosition | None = None) -> None:
+        """Begin after the last whole line that the file has now, or go on from a position."""
         self._path = path
         self._rotated_path = path.with_name(f"{path.name}.1")
-        self._offset = self.begin = _end_of_lines(path)
-        self._rotated = _inode(self._rotated_path)
-        self._rest = b""
-        self._is_rotating = False
+        if position is None:
+            position = OutputPosition(offset=_end_of_lines(path), rotated=_inode(self._rotated_path))
+        self._offset = self.begin = position.offset
+        self._rotated = position.rotated
+        self._rest = position.rest
+        self._is_rotating = position.is_rotating
+
+    @property
+    def position(self) -> OutputPosition:
+        """Where to go on."""
+        return OutputPosition(
+            offset=self._offset, rotated=self._rotated, rest=self._rest, is_rotating=self._is_rotating
+        )
 
     def added(self) -> list[bytes]:
         """Return the lines that were not returned yet; one that is being written is left for the next time."""

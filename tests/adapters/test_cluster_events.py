@@ -9,9 +9,9 @@ import click
 import pytest
 from support.command_line import quaestor
 
+from quaestor_actors.adapters.cluster_events import ClusterEvents, chosen
 from quaestor_actors.adapters.event_log import EventLog
 from quaestor_actors.cli.durations import Ago
-from quaestor_actors.cli.events_reading import ClusterEvents, chosen
 from quaestor_actors.core.event import Event, EventKind
 
 EVENT = Event(at=1.0, kind=EventKind.MEMBER, subject="W/1", before=None, after="starting", reason="cluster start")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from quaestor_actors.adapters.event_log import EventFollower
+from quaestor_actors.adapters.event_log import EventFollower, older_of, parsed
 from quaestor_actors.core.event import Event
 
 
@@ -24,6 +25,41 @@ class ClusterEvents:
             found += self._rings.setdefault(path, EventFollower(path)).added()
         # Stable: what one of them wrote at the same moment stays in its order.
         return sorted(found, key=lambda event: event.at)
+
+
+def latest(directory: Path, *, at_most: int) -> tuple[list[Event], float]:
+    """Return the events at the ends of all rings of a log directory, and since when these are all that there are.
+
+    Args:
+        directory: the cluster's.
+        at_most: bytes of each ring that are read.
+    """
+    found: list[Event] = []
+    complete_since = 0.0
+    for path in sorted(directory.glob("*.events")):
+        data, is_cut = _end_of(path, at_most)
+        if not is_cut:
+            older, is_cut = _end_of(older_of(path), at_most - len(data))
+            data = older + data
+        events = [event for line in data.splitlines() if (event := parsed(line)) is not None]
+        if is_cut and events:
+            complete_since = max(complete_since, events[0].at)
+        found += events
+    return sorted(found, key=lambda event: event.at), complete_since
+
+
+def _end_of(path: Path, at_most: int) -> tuple[bytes, bool]:
+    """Return the last whole lines of a file, and whether there are others."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - at_most))
+            data = file.read()
+    except FileNotFoundError:
+        return b"", False
+    if size <= at_most:
+        return data, False
+    return data[data.find(b"\n") + 1 :], True
 
 
 def chosen(

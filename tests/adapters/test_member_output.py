@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from quaestor_actors.adapters.member_log import rotate
+from quaestor_actors.adapters.member_output import OutputFollower, last_lines, output_files
 from quaestor_actors.cli.logs import shown_in_terminal
-from quaestor_actors.cli.logs_reading import OutputFollower, last_lines, output_files
 
 
 @pytest.fixture
