@@ -29,7 +29,7 @@ def ask_hosts(directory: Path, asks: Iterable[tuple[str, Any]]) -> HostsReply:
         asks: hosts by name, and what each is asked; their `request_id` is filled in on the way.
 
     Raises:
-        NotRunningError: this host's own root has ended, or does not answer.
+        NotRunningError: this host's own root has ended or does not answer, or does not know the others at the moment.
     """
     wanted = tuple(asks)
     give_up_at = time.monotonic() + PATIENCE_S
@@ -38,7 +38,10 @@ def ask_hosts(directory: Path, asks: Iterable[tuple[str, Any]]) -> HostsReply:
         if reply.hosts:
             return reply
         if time.monotonic() >= give_up_at:
-            raise NotRunningError(f"the cluster {directory.name!r} does not know its other hosts at the moment")
+            raise NotRunningError(
+                f"the cluster {directory.name!r} does not know its other hosts at the moment, as the actor for them is "
+                "being replaced; try again"
+            )
         time.sleep(POLL_S)
 
 

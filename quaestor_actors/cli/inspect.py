@@ -14,6 +14,7 @@ from quaestor_actors.cli.listing import Listing
 from quaestor_actors.cli.options import cluster_option
 from quaestor_actors.cli.output import Output, output_options
 from quaestor_actors.cli.render import Shown, status_listing
+from quaestor_actors.errors import NotRunningError
 
 
 def fetch_tree(name: str | None) -> Shown:
@@ -25,11 +26,17 @@ def fetch_tree(name: str | None) -> Shown:
         NotRunningError: no such cluster runs, or it does not answer.
     """
     directory = running_cluster(name)
+    failure = None
     if own_host(directory):
         from quaestor_actors.cli.asking_hosts import fetch_hosts
 
-        return fetch_hosts(directory)
+        try:
+            return fetch_hosts(directory)
+        except NotRunningError as error:
+            failure = error
     reply = ask_root(directory, lambda request_id: StatusRequest(request_id=request_id), StatusReply)
+    if failure is not None:
+        click.echo(f"quaestor: this host alone answers, and says nothing of the others ({failure})", err=True)
     return Shown(tree=reply.tree, launcher_pid=runtime_directory.launcher_of(directory), now=time.time())
 
 

@@ -25,7 +25,7 @@ from quaestor_actors.actors.root import RootSupervisor
 from quaestor_actors.actors.root_messages import Changed, Ending, Ping, Pong, Reload, Reloaded, StartRoot
 from quaestor_actors.adapters import notify, ports, processes, runtime_directory
 from quaestor_actors.adapters.processes import WatchedProcess
-from quaestor_actors.adapters.runtime_directory import LauncherLock, SystemRecord
+from quaestor_actors.adapters.runtime_directory import LauncherLock
 from quaestor_actors.core import readiness
 from quaestor_actors.core.plan import Plan
 from quaestor_actors.core.restart import Backoff
@@ -83,7 +83,6 @@ class Guardian:
         self._spec = spec
         self._environ = dict(environ)
         self._endpoint = endpoint_of(spec)
-        self._cookie_file: str | None = None
         self._report = report
         self._source = SourceWatch(source, report.said)
         self._service = ServiceManager(environ, spec, self._ping)
@@ -122,7 +121,6 @@ class Guardian:
             lock.release()
 
     def _prepare(self) -> None:
-        self._cookie_file = self._endpoint.used_cookie_file()
         cookie = self._endpoint.cookie(self._directory)
         self._environ.pop(COOKIE_VARIABLE, None)
         suffix = self._environ.get("QUAESTOR_LOGFILE_SUFFIX", "")
@@ -250,7 +248,7 @@ class Guardian:
                     if not self._watch_root(pid):
                         return Outcome.LOST
                     fds = [signals.fd, self._admin.pidfd, self._root.pidfd]
-                    self._publication.publish(self._record(port))
+                    self._publication.publish(self._endpoint.record(port, format_address(self._root_address)))
                     self._service.take(readiness.Heard())
                 case Stopped():
                     return Outcome.STOPPED
@@ -264,15 +262,6 @@ class Guardian:
                     self._tick(connection)
                 case message:
                     self._heard(message)
-
-    def _record(self, port: int) -> SystemRecord:
-        return SystemRecord(
-            admin_port=port,
-            root_address=format_address(self._root_address),
-            address=self._endpoint.interface.address,
-            cookie_file=self._cookie_file,
-            host=self._endpoint.name,
-        )
 
     def _watch_root(self, pid: int) -> bool:
         """Watch the process that says it is the root, whichever was taken for it; return whether it lives."""

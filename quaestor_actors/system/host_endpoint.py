@@ -10,6 +10,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 from quaestor_actors.adapters import ports
+from quaestor_actors.adapters.runtime_directory import SystemRecord
 from quaestor_actors.core.spec import ClusterSpec, HostSpec
 from quaestor_actors.errors import ConflictError, OperationError
 from quaestor_actors.system.charges import comes_free
@@ -58,10 +59,6 @@ class HostEndpoint:
             )
         return load_cookie(Path(self.cookie_file or directory / COOKIE_NAME))
 
-    def used_cookie_file(self) -> str | None:
-        """Return the file whose cookie `cookie` takes, if it is not the machine's own; ask before it does."""
-        return None if not self.peers or COOKIE_VARIABLE in os.environ else self.cookie_file
-
     def check_port(self, patience_s: float) -> None:
         """Check that the actor system can listen where the other hosts look for it.
 
@@ -90,13 +87,23 @@ class HostEndpoint:
                 f"{ports.holder_of(self.admin_port)}: end that process, or set another adminPort in hosts"
             )
 
+    def record(self, admin_port: int, root_address: str) -> SystemRecord:
+        """Return how commands on this machine reach the actor system."""
+        return SystemRecord(
+            admin_port=admin_port,
+            root_address=root_address,
+            address=self.interface.address,
+            cookie_file=self.cookie_file,
+            host=self.name,
+        )
+
     def port(self) -> int:
         """Return the port for the administrator of the next actor system."""
         return self.admin_port or ports.free_port(self.interface.address)
 
 
 def endpoint_of(spec: ClusterSpec) -> HostEndpoint:
-    """Return how the machine that runs this specification takes part in its cluster.
+    """Return how the machine that runs this specification takes part in its cluster, in the present environment.
 
     Raises:
         OperationError: it is one of several hosts, and it is not said which.
@@ -111,7 +118,7 @@ def endpoint_of(spec: ClusterSpec) -> HostEndpoint:
         interface=Interface(address=own.address, networks=_networks(spec, own), clock_skew_s=CLOCK_SKEW_S),
         admin_port=own.admin_port,
         peers=tuple(f"{host.address}:{host.admin_port}" for host in spec.hosts if host is not own),
-        cookie_file=spec.cookie_file,
+        cookie_file=None if COOKIE_VARIABLE in os.environ else spec.cookie_file,
     )
 
 

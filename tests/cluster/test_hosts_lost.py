@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,6 +74,18 @@ def test__host_that_is_stopped_in_order__has_left(three: list[HostCluster]) -> N
     assert third.stop() == 0
     wait_until(lambda: see([first, second], third, "lost"), PATIENCE_S, "it to be gone")
     assert first.hosts()["a3"]["reason"] == "it has left"
+
+
+def test__actor_for_the_other_hosts_hangs__this_host_is_shown(three: list[HostCluster]) -> None:
+    first = three[0]
+    actors = first.status()["actors"]
+    (pid,) = [each["pid"] for each in actors if (each["cluster_host"], each["name"]) == ("a1", "hosts")]
+    os.kill(pid, signal.SIGSTOP)
+    answer = first.run("status")
+    assert (answer.returncode, answer.stdout.count("serving")) == (0, 3), answer.stderr
+    assert "this host alone answers" in answer.stderr
+    os.kill(pid, signal.SIGCONT)
+    wait_until(lambda: all_joined(three), PATIENCE_S, "all to know of each other")
 
 
 @pytest.mark.parametrize("victim", ["hosts", "root"])

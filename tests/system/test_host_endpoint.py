@@ -69,10 +69,10 @@ def test__cookie_of_several__is_that_of_the_file_or_of_the_environment(
     file.touch(mode=0o600)
     file.write_bytes(bytes(range(32)))
     endpoint = endpoint_of(spec(cookie_file=str(file)))
-    assert (endpoint.used_cookie_file(), endpoint.cookie(tmp_path)) == (str(file), bytes(range(32)))
+    assert (endpoint.record(1, "x").cookie_file, endpoint.cookie(tmp_path)) == (str(file), bytes(range(32)))
     monkeypatch.setenv(COOKIE_VARIABLE, "ab" * 32)
-    assert endpoint.used_cookie_file() is None
-    assert endpoint.cookie(tmp_path) == b"\xab" * 32
+    endpoint = endpoint_of(spec(cookie_file=str(file)))
+    assert (endpoint.record(1, "x").cookie_file, endpoint.cookie(tmp_path)) == (None, b"\xab" * 32)
     assert COOKIE_VARIABLE not in os.environ
 
 
