@@ -39,6 +39,9 @@ It leaves 0.4 s of the two seconds in which everybody is to know to a busy machi
 STALL_S = 0.25
 """An administrator that comes so much too late to its checks has stood still, and not heard what waits to be read."""
 
+PARDON = 2 * GREETING_PERIOD
+"""Two greetings that may be late, as whatever kept one host may have kept the others, too."""
+
 PENDING_TRANSMITS = 500
 """How many messages may be under way from one endpoint; the stock has 20."""
 
@@ -110,11 +113,11 @@ class Convention(stock.LocalConventionState):  # type: ignore[misc]  # Thespian 
         return list(sends)
 
     def _pardon(self, now: float) -> None:
-        """Give those who seem to be silent time for another greeting, as it was this host that stood still."""
+        """Give those who seem to be silent some time, as it was this host that stood still."""
         for member in self._conventionMembers.values():
             if member.registryValid.view(now).expired() and not member.is_pardoned:
                 member.is_pardoned = True
-                member.registryValid = ExpirationTimer(GREETING_PERIOD)
+                member.registryValid = ExpirationTimer(PARDON)
 
     def convention_inattention_delay(self, now: float) -> Any:
         """Return how long the administrator may sleep."""

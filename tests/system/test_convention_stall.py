@@ -79,6 +79,8 @@ def test__own_stall__is_no_loss_if_the_other_is_heard_then(alone: Convention, cl
 def test__own_stall__is_a_loss_if_nothing_comes_after_it(alone: Convention, clock: Clock) -> None:
     clock.now += 5
     assert not lost(alone.check_convention())
+    clock.now += 0.5
+    assert not lost(alone.check_convention())
     clock.now += 0.51
     assert lost(alone.check_convention())
 
