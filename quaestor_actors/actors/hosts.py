@@ -30,7 +30,7 @@ from quaestor_actors.actors.view import HostView, TreeView
 from quaestor_actors.core import inquiry, membership
 from quaestor_actors.core.event import Event, EventKind
 from quaestor_actors.core.inquiry import Inquiry
-from quaestor_actors.core.membership import Host, Membership
+from quaestor_actors.core.membership import Host, HostState, Membership
 
 PATIENCE_S = 1.0
 """How long other hosts are waited for. An operator waits three seconds for his own."""
@@ -193,11 +193,15 @@ class HostsActor(TreeActor):
             tree, at = self._trees.get(host.name, (None, None))
             if is_status:
                 view = replace(view, tree=tree, tree_at=at)
-            if host.name not in answers and host.name in self._membership.reachable() and not view.reason:
-                view = replace(view, reason=f"does not answer within {PATIENCE_S:g} s")
+            if host.name not in answers and not view.reason:
+                view = replace(view, reason=self._why_no_answer(host))
             hosts.append(replace(view, is_current=host.name in answers))
         told = tuple((name, answer) for name, answer in answers.items() if not isinstance(answer, StatusReply))
         return HostsReply(request_id=asked.request.request_id, own=self._own, hosts=tuple(hosts), answers=told)
+
+    def _why_no_answer(self, host: Host) -> str:
+        is_starting = host.state is HostState.JOINED and host.root is None
+        return "its root is being started" if is_starting else f"does not answer within {PATIENCE_S:g} s"
 
     def _view(self, host: Host) -> HostView:
         return HostView(

@@ -45,7 +45,10 @@ class HostsReply:
     own: str = ""
     """The host that says this."""
     hosts: tuple[HostView, ...] = ()
-    """All of the cluster, in the order of the configuration; none: ask again, who knows them is just being replaced."""
+    """All of the cluster, in the order of the configuration; none: ask again, who knows them is just being replaced.
+
+    What is said of those that were not asked means nothing but that they are hosts.
+    """
     answers: tuple[tuple[str, Any], ...] = ()
     """By host; one that did not answer is not there."""
 

@@ -87,6 +87,19 @@ def test__every_host_alone__goes_on_and_they_find_each_other_again(
     assert {name: after[name]["pid"] for name in untouched} == {name: before[name]["pid"] for name in untouched}
 
 
+def test__way_that_is_closed_in_one_direction__is_between_these_two_alone(
+    three: list[HostCluster], networks: HostNetworks
+) -> None:
+    first, second, third = three
+    networks.block(0, 2)
+    wait_until(lambda: see([first], third, "lost") and see([third], first, "lost"), PATIENCE_S, "both to know")
+    assert second.states() == {"a1": "joined", "a2": "here", "a3": "joined"}
+    answer = second.run("restart", "Sleeper/1@a3")
+    assert (answer.returncode, answer.stdout) == (0, "restart Sleeper/1@a3: requested\n"), answer.stderr
+    networks.unblock(0, 2)
+    wait_until(lambda: all_joined(three), PATIENCE_S, "both to be back")
+
+
 def _is_new(host: HostCluster, name: str, before: dict[str, dict[str, object]]) -> bool:
     member = host.members()[name]
     return member["state"] == "serving" and member["pid"] != before[name]["pid"]

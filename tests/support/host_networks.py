@@ -49,6 +49,14 @@ class HostNetworks:
         """Put it back."""
         _ip("-n", self.switch, "link", "set", f"port{host}", "up")
 
+    def block(self, host: int, other: int) -> None:
+        """Keep a host from sending anything to another one, which may still send to it."""
+        _ip("-n", self.names[host], "route", "add", "blackhole", f"{self.addresses[other]}/32")
+
+    def unblock(self, host: int, other: int) -> None:
+        """Let it send again."""
+        _ip("-n", self.names[host], "route", "del", "blackhole", f"{self.addresses[other]}/32")
+
     def remove(self) -> None:
         for name in (*self.names, self.switch):
             with suppress(subprocess.CalledProcessError):
