@@ -26,7 +26,7 @@ def test__actor_system_does_not_answer_in_time__is_ended(tmp_path: Path, monkeyp
     guardian = Guardian(ClusterSpec(name="late"), environ=environ, report=report)
     started: list[psutil.Process] = []
 
-    def start_system(_port: int) -> NoReturn:
+    def start_system(_port: int, **_others: object) -> NoReturn:
         pid = os.fork()
         if pid == 0:
             guardian._admins.sign_in()
