@@ -56,6 +56,7 @@ def test__events__of_a_page__with_what_is_missing_said(busy: Path) -> None:
     assert reply.is_cut
     assert len(reply.events) < 20
     assert reply.events[-1].at == 99
+    assert events(busy, "V", page_bytes=20 * size).is_cut
     assert not events(busy, page_bytes=20 * size, since=95.0).is_cut
     assert not events(busy, page_bytes=20 * size, count=2).is_cut
 

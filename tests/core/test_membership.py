@@ -41,6 +41,8 @@ def test__heard_again__is_no_news_and_another_root_is_taken() -> None:
     assert news is None
     assert after.hosts["a2"].since == 6.0
     assert after.reachable() == {"a2": "root of a2"}
+    after, _ = membership.heard(after, A2, {**SAYS, ROOT: "the next root of a2"}, 9.5)
+    assert after.reachable() == {"a2": "the next root of a2"}
 
 
 def test__lost__cannot_be_asked_any_more() -> None:
