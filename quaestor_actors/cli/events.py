@@ -20,6 +20,7 @@ from quaestor_actors.cli.output import Output, output_options_of_constants
 from quaestor_actors.cli.running_names import selector_names
 from quaestor_actors.cli.table import drawn_line
 from quaestor_actors.core.event import Event
+from quaestor_actors.errors import NotRunningError
 
 POLL_S = 0.25
 LINES = 50
@@ -59,8 +60,12 @@ def events(
 
         since = 0.0 if since_s is None else time.time() - since_s
         most = LINES if count is None and since_s is None else count
-        show_events_of_hosts(shared, selectors, since=since, count=most, is_followed=is_followed, output=output)
-        return
+        try:
+            show_events_of_hosts(shared, selectors, since=since, count=most, is_followed=is_followed, output=output)
+        except NotRunningError as error:
+            click.echo(f"quaestor: these are the events of this host alone ({error})", err=True)
+        else:
+            return
     source = ClusterEvents(directory)
     since = 0.0 if since_s is None else time.time() - since_s
     if count is None and since_s is None:

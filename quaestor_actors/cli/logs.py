@@ -19,7 +19,7 @@ from quaestor_actors.cli.running_names import selector_names
 from quaestor_actors.cli.screen import ColourChoice, screen_of
 from quaestor_actors.cli.table import printable
 from quaestor_actors.core import selector
-from quaestor_actors.errors import ConflictError
+from quaestor_actors.errors import ConflictError, NotRunningError
 
 POLL_S = 0.25
 LINES = 100
@@ -58,8 +58,12 @@ def logs(
     if (shared := shared_directory(log_directory_of(name).name)) is not None:
         from quaestor_actors.cli.logs_hosts import show_logs_of_hosts
 
-        show_logs_of_hosts(shared, selectors, count=None if is_all else wanted, is_followed=is_followed)
-        return
+        try:
+            show_logs_of_hosts(shared, selectors, count=None if is_all else wanted, is_followed=is_followed)
+        except NotRunningError as error:
+            click.echo(f"quaestor: this is the output of this host alone ({error})", err=True)
+        else:
+            return
     files = _files_of(log_directory_of(name), selectors)
     followers = {member: OutputFollower(path) for member, path in files.items()}
     writer = Writer(files)

@@ -84,6 +84,12 @@ def test__actor_for_the_other_hosts_hangs__this_host_is_shown(three: list[HostCl
     answer = first.run("status")
     assert (answer.returncode, answer.stdout.count("serving")) == (0, 3), answer.stderr
     assert "this host alone answers" in answer.stderr
+    answer = first.run("events", "Sleeper/1", "--lines", "1")
+    assert (answer.returncode, answer.stdout.count("Sleeper/1")) == (0, 1), answer.stderr
+    assert "the events of this host alone" in answer.stderr
+    answer = first.run("logs", "Sleeper/1", "--lines", "1")
+    assert (answer.returncode, answer.stdout.count("here is pid")) == (0, 1), answer.stderr
+    assert "the output of this host alone" in answer.stderr
     os.kill(pid, signal.SIGCONT)
     wait_until(lambda: all_joined(three), PATIENCE_S, "all to know of each other")
 
