@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 from support.cluster import QUAESTOR, ROOT, Cluster
@@ -47,6 +48,7 @@ class Host(Cluster):
     host: str = ""
     floating: str = "{count: 1}"
     ttl_s: int = 2
+    admin_port: int = 0
     more_agents: tuple[str, ...] = ()
     """Each in a line, with `BALANCER_PORT` in the place of this host's own."""
     proxy: Proxy | None = None
@@ -59,7 +61,10 @@ class Host(Cluster):
         (self.directory / "cookie").write_bytes(b"c" * 32)
         (self.directory / "cookie").chmod(0o600)
         more = "\n            ".join(self.more_agents).replace("BALANCER_PORT", str(self.balancer_port))
-        hosts = ", ".join(f"{name}: {{address: 127.0.0.{number}}}" for number, name in enumerate(NAMES, start=1))
+        hosts = ", ".join(
+            f"{name}: {{address: 127.0.0.{number}, adminPort: {self.admin_port}}}"
+            for number, name in enumerate(NAMES, start=1)
+        )
         self.write(
             f"""
             - agentType: KeyValueStore
@@ -87,6 +92,20 @@ class Host(Cluster):
                 stdout=output,
                 stderr=output,
             )
+
+    def actor_pid(self, name: str) -> int:
+        """Return the pid of one actor of this host."""
+        return int(next(each["pid"] for each in self._actors() if each["name"] == name))
+
+    def actor_is_replaced(self, name: str, former: int) -> bool:
+        """Return whether an actor of this host runs under another pid than its former one."""
+        running = [each for each in self._actors() if each["name"] == name and each["state"] == "running"]
+        return any(each["pid"] != former for each in running)
+
+    def _actors(self) -> list[dict[str, Any]]:
+        actors: list[dict[str, Any]] = (self.status_or_none() or {"actors": []})["actors"]
+        # Without its actor for the others a host tells of itself alone.
+        return [each for each in actors if each.get("cluster_host", self.host) == self.host]
 
     def everything(self) -> list[psutil.Process]:
         """Return the launcher, all actors, members, and the warden."""
@@ -226,6 +245,7 @@ def run_hosts(
     witnesses = folder / "witnesses"
     witnesses.mkdir()
     etcd.ctl("del", "--prefix", "quaestor/clusters/test/")
+    admin_port = free_port()
     with ExitStack() as stack:
         made = {}
         for number, name in enumerate(names):
@@ -233,6 +253,7 @@ def run_hosts(
             directory.mkdir()
             host = Host(directory=directory, worker_ports=(), balancer_port=free_port(), host=name, floating=floating)
             host.ttl_s, host.witnesses, host.more_agents = ttl_s, witnesses, more_agents
+            host.admin_port = admin_port
             address = "127.0.0.1"
             if with_namespaces:
                 host.namespace = stack.enter_context(run_namespace(number))
