@@ -117,5 +117,6 @@ def test__balancer_alone__has_them_too(cluster: Cluster, port: int, tmp_path: Pa
     file = tmp_path / "quaestor.loadbalancer.config.yml"
     file.write_text(file.read_text().replace("  port:", f"  metrics: {{port: {port}}}\n  port:"))
     cluster.launch("load-balancer", wait_for="metrics on")
-    assert value(port, "quaestor_registry_locations", "memory") == 2
+    # The metrics may be there before the registry.
+    wait_until(lambda: value(port, "quaestor_registry_locations", "memory") == 2, TIMEOUT_S, "the registry")
     assert value(port, "quaestor_members", "Worker", "serving") == -1
