@@ -43,7 +43,7 @@ class AgentNotes:
             self._state_file.save(group)
         except OSError as error:
             if not self._has_failed:
-                self._owner.log.error("cannot write %s: %s", self._state_file.path, error.strerror or error)  # noqa: TRY400
+                self._owner.log.error("cannot write %s: %s", self._state_file.path, error.strerror or error)  # noqa: TRY400 - a full disk is no bug
             self._has_failed = True
         else:
             self._has_failed = False

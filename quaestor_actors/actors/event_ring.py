@@ -33,7 +33,7 @@ class EventRing:
             self._log.append(found)
         except OSError as error:
             if not self._has_failed:
-                self._owner.log.error("cannot write events to %s: %s", self._log.path, error.strerror or error)  # noqa: TRY400
+                self._owner.log.error("cannot write events to %s: %s", self._log.path, error.strerror or error)  # noqa: TRY400 - a full disk is no bug
             self._has_failed = True
         else:
             self._has_failed = False

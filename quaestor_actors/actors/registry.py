@@ -229,7 +229,7 @@ class RegistryActor(TreeActor):
             self._lease_file.save(found)
         except OSError as error:
             # A successor gets a lease of its own; what is under this one stays a little longer than it should.
-            self.log.error("cannot remember the lease: %s", error.strerror or error)  # noqa: TRY400
+            self.log.error("cannot remember the lease: %s", error.strerror or error)  # noqa: TRY400 - a full disk is no bug
 
     # Followers
 

@@ -226,9 +226,8 @@ class _Run:
             self._look_for_wrong()
             tree = self._world.status()
             answers = None if self._client is None else self._client.latest(since=begun)
-            why = not_whole(self._world.copy.spec, tree, self._world.look(), answers)
-            if ends_launcher:
-                why = "the launcher was told to end, and has not"
+            waits = "the launcher was told to end, and has not" if ends_launcher else None
+            why = waits or not_whole(self._world.copy.spec, tree, self._world.look(), answers)
             if why is None:
                 return time.monotonic() - begun
             if time.monotonic() - begun > timeout_s:

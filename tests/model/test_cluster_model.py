@@ -289,8 +289,9 @@ class ClusterMachine(RuleBasedStateMachine):
                 return False
             if agent.report.phase is Phase.RUNNING and self.is_permanent(name):
                 members = shell.group.members
-                failed = {each for each in members if members[each].state == "failed"}
-                owed |= {world.port_of(each) for each in member_names(name, self.count(name)) if each not in failed}
+                # What had done its work before its agent became permanent is started by hand.
+                at_rest = {each for each in members if members[each].state == "failed" or members[each].completed}
+                owed |= {world.port_of(each) for each in member_names(name, self.count(name)) if each not in at_rest}
         return owed <= discoverable
 
     def is_permanent(self, name: str) -> bool:

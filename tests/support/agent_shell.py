@@ -17,10 +17,11 @@ from typing import Any, Protocol
 from support.small_host import Host, Leftover, Process
 
 from quaestor_actors.adapters.state_file import StateFile
-from quaestor_actors.core import adoption, cluster, group, member
+from quaestor_actors.core import adoption, cluster, group, member, registry
 from quaestor_actors.core.agent import Event, Group, MemberFact, Phase, Reconfigured, StartAll
 from quaestor_actors.core.location import Location, Registration
 from quaestor_actors.core.member import Health, Member, MemberState, Rules
+from quaestor_actors.core.registry import Registry
 
 
 class DiedError(Exception):
@@ -95,6 +96,11 @@ class Told:
 
     kind: str
     registrations: tuple[Registration, ...]
+
+    def taken_in(self, before: Registry, owner: str) -> Registry:
+        """Return the registry after that."""
+        change = {"announce": registry.announce, "register": registry.register, "deregister": registry.deregister}
+        return change[self.kind](before, owner, self.registrations)
 
 
 class Prober:

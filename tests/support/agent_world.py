@@ -102,8 +102,7 @@ class AgentWorld:
             self.registry = registry.announce(self.registry, AGENT, ())
         if to != "registry" or not isinstance(message, Told):
             return
-        change = {"announce": registry.announce, "register": registry.register, "deregister": registry.deregister}
-        self.registry = change[message.kind](self.registry, AGENT, message.registrations)
+        self.registry = message.taken_in(self.registry, AGENT)
 
     def port_of(self, name: str) -> int:
         if self.plan.fixed_ports:

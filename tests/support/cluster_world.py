@@ -328,8 +328,7 @@ class ClusterWorld:
         if not actor.lives or actor.registry is None or introduction < actor.introductions.get(owner, 0):
             return
         actor.introductions[owner] = introduction
-        change = {"announce": registry.announce, "register": registry.register, "deregister": registry.deregister}
-        actor.registry = change[told.kind](actor.registry, owner, told.registrations)
+        actor.registry = told.taken_in(actor.registry, owner)
 
     def process_ends(self, process: Process, *, normal: bool) -> None:
         assert process.tag is not None

@@ -79,7 +79,7 @@ class Host:
         if self.process is not None:
             for stream in (self.process.stdin, self.process.stdout):
                 with contextlib.suppress(BrokenPipeError):
-                    stream.close()  # type: ignore[union-attr]
+                    stream.close()  # type: ignore[union-attr] - both are pipes
 
 
 @pytest.fixture
