@@ -78,8 +78,8 @@ async def test__killed_etcd__is_said_to_be_away_and_answers_when_it_is_back(star
 
 @on_loop
 async def test__watch__resumed_over_kills__misses_nothing(start_etcd: StartEtcd) -> None:
-    cluster = start_etcd()
-    (node,) = cluster.nodes
+    # A single one, up to etcd 3.5.4, answers before it has written down what it answers (etcd issue 14370).
+    cluster = start_etcd("--unsafe-no-fsync=false", size=3)
     number = 300
     heard: list[KeyValue | Deleted] = []
 
@@ -100,8 +100,9 @@ async def test__watch__resumed_over_kills__misses_nothing(start_etcd: StartEtcd)
         for each in range(number):
             await until_answered(partial(writer.put, "key", str(each)))
             if each % 100 == 50:
-                node.kill()
-                node.start()
+                (asked,) = (node for node in cluster.nodes if node.address == reader.address)
+                asked.kill()
+                asked.start()
         await asyncio.wait_for(following, 20)
     # A put that was told to have failed may have been done, so the numbers may repeat; revisions have no gap.
     assert [event.mod_revision for event in heard] == list(range(start + 1, start + 1 + len(heard)))

@@ -58,12 +58,20 @@ def on_loop(test: Callable[Test, Coroutine[Any, Any, None]]) -> Callable[Test, N
         loop = LoopThread(name="test", on_crash=crashes.append)
         loop.start()
         try:
-            loop.call(asyncio.wait_for(test(*args, **kwargs), 60)).result()
+            loop.call(_until_told(test(*args, **kwargs))).result()
         finally:
             loop.stop()
         assert crashes == []
 
     return run
+
+
+async def _until_told(test: Coroutine[Any, Any, None]) -> None:
+    # A future that is passed from loop to thread makes a new TimeoutError, which does not say what was waited for.
+    try:
+        await asyncio.wait_for(test, 60)
+    except TimeoutError as error:
+        raise AssertionError("the test waited in vain, see above") from error
 
 
 @asynccontextmanager
