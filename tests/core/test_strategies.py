@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Self
 
 import pytest
+from support.agent_story import AgentStory
 
-from quaestor_actors.core import group
-from quaestor_actors.core.agent import ClockAdvanced, Event, MemberFact, Phase, StartAll
+from quaestor_actors.core.agent import MemberFact, Phase
 from quaestor_actors.core.member import (
     Deregister,
     Effect,
-    Fact,
     Health,
-    HealthReported,
-    Member,
     MemberState,
     ProcessExited,
     Rules,
     Spawn,
-    Spawned,
     SpawnFailed,
     StartRequested,
     StopProbe,
     StopRequested,
     Terminate,
 )
-from quaestor_actors.core.process_id import ProcessId
 from quaestor_actors.core.restart import AutoShutdown, Backoff, Intensity, RestartType, Strategy, own_draw
 
 RULES = Rules(
@@ -42,56 +38,21 @@ PENDING, BACKING_OFF = MemberState.PENDING, MemberState.BACKING_OFF
 STOPPED, FAILED = MemberState.STOPPED, MemberState.FAILED
 
 
-class Story:
-    """An agent whose members, called by their numbers, have started; tells it what happens to them."""
+class Story(AgentStory):
+    """Ends for several reasons."""
 
     def __init__(self, rules: Rules = RULES, *, members: int = 1, draw: float = 0.5) -> None:
-        self.rules = rules
-        self.draw = draw
-        self.group = group.create(dict.fromkeys(group.member_names("W", members), "f1"))
-        self.now = 100.0
-        self.effects: tuple[Effect, ...] = ()
-        self.tell(StartAll())
-
-    def tell(self, *events: Event, after_s: float = 0.0) -> Story:
-        self.now += after_s
-        self.group, self.effects = group.decide(self.group, events, self.now, self.rules, self.draw)
-        return self
-
-    def fact(self, number: int, fact: Fact, *, after_s: float = 0.0) -> Story:
-        return self.tell(MemberFact(member_id=f"W/{number}", fact=fact), after_s=after_s)
-
-    def member(self, number: int = 1) -> Member:
-        return self.group.members[f"W/{number}"]
-
-    def serving(self, *numbers: int) -> Story:
-        for number in numbers or (1,):
-            incarnation = self.member(number).incarnation
-            process = ProcessId(pid=1000 * number + incarnation, start_ticks=7)
-            self.fact(number, Spawned(incarnation=incarnation, process=process, port=5160 + number))
-            self.health(Health.SERVING, number)
-        return self
-
-    def health(self, health: Health, number: int = 1) -> Story:
-        incarnation = self.member(number).incarnation
-        return self.fact(number, HealthReported(incarnation=incarnation, health=health, detail=health.value))
+        super().__init__(rules, members=members, draw=draw)
 
     def end(self, number: int, reason: str = "killed by SIGKILL", *, normal: bool = False) -> MemberFact:
         fact = ProcessExited(incarnation=self.member(number).incarnation, reason=reason, normal=normal)
         return MemberFact(member_id=f"W/{number}", fact=fact)
 
-    def exited(self, number: int = 1, reason: str = "killed by SIGKILL", *, normal: bool = False) -> Story:
+    def exited(self, number: int = 1, reason: str = "killed by SIGKILL", *, normal: bool = False) -> Self:
         return self.tell(self.end(number, reason, normal=normal))
 
-    def failed_to_spawn(self, number: int = 1) -> Story:
+    def failed_to_spawn(self, number: int = 1) -> Self:
         return self.fact(number, SpawnFailed(incarnation=self.member(number).incarnation, reason="no such file"))
-
-    def time(self, after_s: float) -> Story:
-        return self.tell(ClockAdvanced(), after_s=after_s)
-
-    @property
-    def states(self) -> list[MemberState]:
-        return [member.state for member in self.group.members.values()]
 
     def of(self, kind: type[Effect]) -> list[str]:
         return [effect.member_id for effect in self.effects if isinstance(effect, kind)]

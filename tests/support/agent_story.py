@@ -1,8 +1,9 @@
-"""The story of one agent, told event by event: its members serve to begin with."""
+"""The story of one agent, told event by event."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Self
 
 from quaestor_actors.core import group
 from quaestor_actors.core.agent import ClockAdvanced, Event, MemberFact, StartAll
@@ -30,8 +31,8 @@ DRAINING, STOPPING = MemberState.DRAINING, MemberState.STOPPING
 STOPPED, BACKING_OFF = MemberState.STOPPED, MemberState.BACKING_OFF
 
 
-class Story:
-    """An agent whose members, called by their numbers, serve; tells it what happens to them."""
+class AgentStory:
+    """An agent whose members, called by their numbers, have been started; tells it what happens to them."""
 
     def __init__(self, rules: Rules = RULES, *, members: int = 1, draw: float = 0.5) -> None:
         self.rules = rules
@@ -39,51 +40,59 @@ class Story:
         self.group = group.create(wanted("f1", members))
         self.now = 100.0
         self.effects: tuple[Effect, ...] = ()
-        self.tell(StartAll()).serving(*range(1, members + 1))
+        self.tell(StartAll())
 
-    def tell(self, *events: Event, after_s: float = 0.0) -> Story:
+    def tell(self, *events: Event, after_s: float = 0.0) -> Self:
         self.now += after_s
         self.group, self.effects = group.decide(self.group, events, self.now, self.rules, self.draw)
         return self
 
-    def fact(self, number: int, fact: Fact, *, after_s: float = 0.0) -> Story:
+    def fact(self, number: int, fact: Fact, *, after_s: float = 0.0) -> Self:
         return self.tell(MemberFact(member_id=f"W/{number}", fact=fact), after_s=after_s)
 
     def member(self, number: int = 1) -> Member:
         return self.group.members[f"W/{number}"]
 
-    def spawned(self, number: int) -> Story:
+    def spawned(self, number: int) -> Self:
         incarnation = self.member(number).incarnation
         process = ProcessId(pid=1000 * number + incarnation, start_ticks=7)
         return self.fact(number, Spawned(incarnation=incarnation, process=process, port=5160 + number))
 
-    def serving(self, *numbers: int) -> Story:
-        for number in numbers:
+    def serving(self, *numbers: int) -> Self:
+        for number in numbers or (1,):
             self.spawned(number).health(Health.SERVING, number)
         return self
 
-    def health(self, health: Health, number: int = 1, *, after_s: float = 0.0) -> Story:
+    def health(self, health: Health, number: int = 1, *, after_s: float = 0.0) -> Self:
         fact = HealthReported(incarnation=self.member(number).incarnation, health=health, detail=health.value)
         return self.fact(number, fact, after_s=after_s)
 
-    def exited(self, number: int = 1) -> Story:
-        return self.fact(number, ProcessExited(incarnation=self.member(number).incarnation, reason="exited"))
-
-    def idle(self, number: int = 1) -> Story:
-        return self.fact(number, BecameIdle(incarnation=self.member(number).incarnation, detail="no request"))
-
-    def large(self, *numbers: int) -> Story:
-        for number in numbers:
-            fact = MemoryMeasured(incarnation=self.member(number).incarnation, resident_bytes=612_000_000)
-            self.fact(number, fact)
-        return self
-
-    def time(self, after_s: float) -> Story:
+    def time(self, after_s: float) -> Self:
         return self.tell(ClockAdvanced(), after_s=after_s)
 
     @property
     def states(self) -> list[MemberState]:
         return [member.state for member in self.group.members.values()]
+
+
+class Story(AgentStory):
+    """The same, and all members serve at the beginning."""
+
+    def __init__(self, rules: Rules = RULES, *, members: int = 1, draw: float = 0.5) -> None:
+        super().__init__(rules, members=members, draw=draw)
+        self.serving(*range(1, members + 1))
+
+    def exited(self, number: int = 1) -> Self:
+        return self.fact(number, ProcessExited(incarnation=self.member(number).incarnation, reason="exited"))
+
+    def idle(self, number: int = 1) -> Self:
+        return self.fact(number, BecameIdle(incarnation=self.member(number).incarnation, detail="no request"))
+
+    def large(self, *numbers: int) -> Self:
+        for number in numbers:
+            fact = MemoryMeasured(incarnation=self.member(number).incarnation, resident_bytes=612_000_000)
+            self.fact(number, fact)
+        return self
 
     @property
     def kinds(self) -> list[type[Effect]]:

@@ -125,23 +125,11 @@ class Host(Cluster):
 
     def kill_tree(self) -> None:
         """Kill the launcher and all actors, and nothing else."""
-        doomed = self.tree()
-        for process in doomed:
-            process.suspend()
-        for process in doomed:
-            process.kill()
-        assert self.launcher is not None
-        self.launcher.wait()
+        self._kill(self.tree())
 
     def kill_all(self) -> None:
         """Kill everything, as when the machine loses its power."""
-        doomed = self.everything()
-        for process in doomed:
-            process.suspend()
-        for process in doomed:
-            process.kill()
-        assert self.launcher is not None
-        self.launcher.wait()
+        self._kill(self.everything())
 
     def pause(self) -> list[psutil.Process]:
         """Let nothing of it execute, and return what that is."""
@@ -149,6 +137,14 @@ class Host(Cluster):
         for process in paused:
             process.suspend()
         return paused
+
+    def _kill(self, doomed: Sequence[psutil.Process]) -> None:
+        for process in doomed:
+            process.suspend()
+        for process in doomed:
+            process.kill()
+        assert self.launcher is not None
+        self.launcher.wait()
 
     def _is_member(self, process: psutil.Process) -> bool:
         with suppress(psutil.NoSuchProcess):
