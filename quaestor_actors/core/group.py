@@ -234,6 +234,8 @@ class _Work:
             return
         if isinstance(event.fact, BecameIdle) and event.fact.incarnation == self._members[event.member_id].incarnation:
             self._idle.add(event.member_id)
+        if isinstance(event.fact, StopRequested):
+            self._group = replace(self._group, rollout=rollout.without(self._group.rollout, event.member_id))
         self._tell([event.member_id], event.fact)
 
     def _may_start(self, name: str) -> bool:

@@ -43,6 +43,11 @@ def begun(rollout: Rollout, members: Mapping[str, Member], names: list[str]) -> 
     return replace(rollout, left=left, under_way=MappingProxyType(under_way))
 
 
+def without(rollout: Rollout, name: str) -> Rollout:
+    """Return the rollout without the turn of a member that somebody has stopped since."""
+    return replace(rollout, left=tuple(other for other in rollout.left if other != name))
+
+
 def advanced(rollout: Rollout, members: Mapping[str, Member]) -> Rollout:
     """Return the rollout without those members that serve again, or that somebody took out of it."""
     if not rollout.is_active:

@@ -76,6 +76,14 @@ def test__changed_configuration__is_reported_likewise() -> None:
     assert cluster.report_of(story.exited(1).serving(1).group).to_replace == names(2)
 
 
+def test__stopped_before_its_turn__stays_stopped() -> None:
+    story = begun().fact(3, StopRequested(reason="by hand")).exited(3)
+    for number in (1, 2):
+        story.exited(number).serving(number)
+    assert story.states == [SERVING, SERVING, STOPPED]
+    assert story.group.rollout == Rollout(number=1)
+
+
 @pytest.mark.parametrize("ending", ["exit", "time"])
 def test__replacement_does_not_serve__ends_it(ending: str) -> None:
     story = begun().exited(1).spawned(1)
