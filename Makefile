@@ -13,7 +13,7 @@ PROTOS_READY := $(VENV)/.ready-protos
 # No worker that dies is replaced: pytest-xdist 3.8 may then wait for ever (its issue 1378); so the run fails, and ends.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
-.PHONY: help run test check lint bench balance registry outages nightly mutants soak protos clean
+.PHONY: help run test check lint bench balance registry hosts outages nightly mutants soak protos clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -43,6 +43,9 @@ balance: $(RUN_READY)  ## Measure the balancer: its speed, and how well it sprea
 
 registry: $(TEST_READY)  ## Measure the registry with up to 10,000 locations (about 6 minutes)
 	$(BIN)/python benchmarks/registry.py
+
+hosts: $(TEST_READY)  ## Let three hosts lose each other in every way, ten times each, as root (about 25 minutes)
+	PYTHONPATH=tests $(BIN)/python benchmarks/hosts.py
 
 outages: $(TEST_READY)  ## Let etcd go away in every way, ten times each (about 25 minutes)
 	QUAESTOR_OUTAGE_ROUNDS=10 QUAESTOR_OUTAGE_SECONDS=60 $(BIN)/python -m pytest -q tests/cluster/test_outages.py

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from quaestor_actors.core.crossing import Crossing
+
 # Whoever asks for the status must not wait for these, and they are annotations only.
 if TYPE_CHECKING:
     from thespian.actors import ActorAddress
@@ -29,7 +31,7 @@ class StartHosts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HostsRequest:
+class HostsRequest(Crossing):
     """From an operator, to the root of any host: ask the roots of these hosts, this one's included, each something."""
 
     request_id: str
@@ -38,7 +40,7 @@ class HostsRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HostsReply:
+class HostsReply(Crossing):
     """The answer to one HostsRequest: what has come within a second, and how the hosts stand."""
 
     request_id: str

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from quaestor_actors.core.crossing import Crossing
+
 # Whoever asks must not wait for these, and they are annotations only.
 if TYPE_CHECKING:
     from quaestor_actors.adapters.member_output import OutputPosition
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EventsRequest:
+class EventsRequest(Crossing):
     """From anybody with the cookie, to a root: the newest events."""
 
     request_id: str
@@ -25,7 +27,7 @@ class EventsRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EventsReply:
+class EventsReply(Crossing):
     """The answer to one EventsRequest."""
 
     request_id: str
@@ -36,7 +38,7 @@ class EventsReply:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OutputRequest:
+class OutputRequest(Crossing):
     """From anybody with the cookie, to a root: what members have written last, or since somebody asked before."""
 
     request_id: str
@@ -49,7 +51,7 @@ class OutputRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MemberOutput:
+class MemberOutput(Crossing):
     """What one member has written."""
 
     member: str
@@ -61,7 +63,7 @@ class MemberOutput:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OutputReply:
+class OutputReply(Crossing):
     """The answer to one OutputRequest."""
 
     request_id: str

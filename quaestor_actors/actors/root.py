@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any, assert_never
 
 from thespian.actors import ActorAddress
@@ -227,8 +228,12 @@ class RootSupervisor(TreeActor):
         found = plan.diff(self._spec, spec)
         self._notes.reloaded(found)
         self.send(self.parent, Reloaded(plan=found))
-        if found.refusal is None and found.actions:
+        if found.refusal is not None:
+            return
+        if found.actions:
             self._change(spec)
+        # What other hosts run, or a comma, may be all that is new.
+        self._plans.spec = replace(self._spec, digest=spec.digest, scaled=spec.scaled)
 
     def _scale(self, request: ScaleRequest) -> ScaleReply:
         before, after = self._spec, scaling.scaled(self._spec, request.agent, request.count)

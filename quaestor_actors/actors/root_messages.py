@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from quaestor_actors.core.crossing import Crossing
+
 # Whoever asks for the status must not wait for these, and they are annotations only.
 if TYPE_CHECKING:
     from quaestor_actors.actors.agent_messages import Command
@@ -104,14 +106,14 @@ class Pong:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StatusRequest:
+class StatusRequest(Crossing):
     """From anybody with the cookie: show the tree."""
 
     request_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StatusReply:
+class StatusReply(Crossing):
     """The answer to one StatusRequest."""
 
     request_id: str
@@ -135,7 +137,7 @@ class PlanReply:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CommandRequest:
+class CommandRequest(Crossing):
     """From an operator: start, stop or restart the members that the selectors name."""
 
     request_id: str
@@ -144,7 +146,7 @@ class CommandRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CommandReply:
+class CommandReply(Crossing):
     """The answer to one CommandRequest."""
 
     request_id: str

@@ -13,6 +13,7 @@ from quaestor_actors.actors.children import Children
 from quaestor_actors.actors.root_messages import Changed
 from quaestor_actors.actors.root_notes import RootNotes
 from quaestor_actors.actors.view import ActorView, AgentView, CoordinationView, MemberView, RegistryView, TreeView
+from quaestor_actors.adapters.package_version import package_version
 from quaestor_actors.core import cluster
 from quaestor_actors.core.actor import ActorState, Child
 from quaestor_actors.core.cluster import Cluster
@@ -37,6 +38,7 @@ class RootView:
         self._recent_restarts: dict[str, tuple[float, ...]] = {}
         self._shown: dict[str, ActorView] = {}
         self._shown_agents: dict[str, AgentView] = {}
+        self._version = package_version()
         self._since = root.outside.wall_clock()
 
     def agent_changed(self, message: AgentChanged) -> Changed | None:
@@ -111,6 +113,9 @@ class RootView:
             balancer_address=self.balancer_address if self._plans.spec.balancer is not None else None,
             registry=self.registry,
             reloads=self.reloads,
+            configuration=self._plans.spec.digest,
+            scaled=tuple(agent for agent, _ in self._plans.spec.scaled),
+            version=self._version,
             coordination=coordination,
         )
 

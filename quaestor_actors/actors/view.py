@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from quaestor_actors.core.crossing import Crossing
+
 # Whoever asks for the status must not wait for these, and they are annotations only.
 if TYPE_CHECKING:
     from quaestor_actors.core.actor import Child
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MemberView:
+class MemberView(Crossing):
     """One member as people see it."""
 
     member: str
@@ -48,7 +50,7 @@ class MemberView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ActorView:
+class ActorView(Crossing):
     """One actor as people see it."""
 
     name: str
@@ -61,7 +63,7 @@ class ActorView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AgentView:
+class AgentView(Crossing):
     """One agent as people see it."""
 
     agent: str
@@ -94,7 +96,7 @@ class LocationView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RegistryView:
+class RegistryView(Crossing):
     """The registry as people see it."""
 
     store: str
@@ -111,7 +113,7 @@ class RegistryView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlaceView:
+class PlaceView(Crossing):
     """Where a member of a floating agent belongs, as people see it."""
 
     member: str
@@ -122,7 +124,7 @@ class PlaceView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CoordinationView:
+class CoordinationView(Crossing):
     """What a host of several that share a store knows of who coordinates, and of what floats."""
 
     host: str
@@ -154,7 +156,7 @@ class RegistrationView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TreeView:
+class TreeView(Crossing):
     """A whole cluster as people see it."""
 
     cluster: str
@@ -166,12 +168,18 @@ class TreeView:
     """None while it is being started."""
     reloads: int = 0
     """How often the root has been told a configuration since it was started."""
+    configuration: str = ""
+    """A digest of the files of the configuration in force; hosts of one cluster are to have the same."""
+    scaled: tuple[str, ...] = ()
+    """Agents that have another number of members than these say, as an operator has scaled them."""
+    version: str = ""
+    """Of quaestor; empty: not known."""
     coordination: CoordinationView | None = None
     """None without a store that several hosts share, and while it is being started."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HostView:
+class HostView(Crossing):
     """One of several hosts, as the one that was asked sees it."""
 
     name: str

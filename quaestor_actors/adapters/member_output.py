@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+from quaestor_actors.core.crossing import Crossing
 from quaestor_actors.errors import OperationError
 
 _BLOCK_BYTES = 65536
@@ -82,7 +83,7 @@ def _last_of(file: Path, wanted: int | None, end: int | None, *, at_most: int | 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OutputPosition:
+class OutputPosition(Crossing):
     """How far somebody has read; for whoever goes on elsewhere, or later."""
 
     offset: int

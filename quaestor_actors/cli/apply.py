@@ -56,7 +56,8 @@ def apply(name: str | None, *, yes: bool, no_wait: bool, timeout_s: float | None
         click.echo(f"{reading.files[0]}: nothing would change", err=True)
     elif not yes:
         _confirm()
-    if reply.plan.actions:
+    # What other hosts run, and no more, may be what is new.
+    if reply.plan.actions or reading.spec.digest != before.configuration:
         ask_root(directory, lambda request_id: ReloadRequest(request_id=request_id), ReloadReply)
         _wait_until_taken(directory.name, before.reloads)
     if no_wait or not wished:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from quaestor_actors.actors.view import HostView
+from quaestor_actors.cli.host_differences import difference_lines
 from quaestor_actors.cli.listing import SCHEMA_VERSION, Column, Listing, Tier, colour_of_state
 from quaestor_actors.cli.render import NOTHING, Shown, age, moment, words
 from quaestor_actors.cli.render_hosts import coordinator_of, host_document
@@ -42,16 +43,29 @@ def hosts_listing(shown: Shown) -> Listing[StandingHost]:
         StandingHost(view=host, coordinates=None if coordinator is None else host.name == coordinator)
         for host in shown.hosts
     ]
-    return _listing(rows, cluster=shown.tree.cluster, own=shown.own_host, coordinator=coordinator, now=shown.now)
+    return _listing(
+        rows,
+        cluster=shown.tree.cluster,
+        own=shown.own_host,
+        coordinator=coordinator,
+        differences=difference_lines(shown.hosts),
+        now=shown.now,
+    )
 
 
 def no_hosts_listing(cluster: str) -> Listing[StandingHost]:
     """Return the hosts of a cluster that is on one machine."""
-    return _listing((), cluster=cluster, own="", coordinator=None, now=0.0)
+    return _listing((), cluster=cluster, own="", coordinator=None, differences=(), now=0.0)
 
 
 def _listing(
-    rows: Sequence[StandingHost], *, cluster: str, own: str, coordinator: str | None, now: float
+    rows: Sequence[StandingHost],
+    *,
+    cluster: str,
+    own: str,
+    coordinator: str | None,
+    differences: tuple[str, ...],
+    now: float,
 ) -> Listing[StandingHost]:
     return Listing(
         columns=_columns(now),
@@ -61,8 +75,10 @@ def _listing(
             "cluster": cluster,
             "host": own,
             "coordinator": coordinator,
+            "differences": list(differences),
             "hosts": [_document(row, now) for row in rows],
         },
+        head=differences,
         notes=() if rows else (f"the cluster {cluster!r} is on this machine alone",),
     )
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from quaestor_actors.actors.view import CoordinationView, HostView, MemberView
+from quaestor_actors.cli.host_differences import difference_lines
 from quaestor_actors.cli.listing import SCHEMA_VERSION, Column, Listing, Tier, colour_of_state
 from quaestor_actors.cli.render import (
     IN_MEMORY,
@@ -118,6 +119,9 @@ def host_document(host: HostView, now: float) -> dict[str, Any]:
         "reason": host.reason,
         "is_current": host.is_current,
         "answered": None if host.tree_at is None else moment(host.tree_at),
+        "configuration": None if host.tree is None else host.tree.configuration or None,
+        "version": None if host.tree is None else host.tree.version or None,
+        "scaled": [] if host.tree is None else list(host.tree.scaled),
     }
 
 
@@ -147,6 +151,7 @@ def hosts_document(shown: Shown) -> dict[str, Any]:
         "host": shown.own_host,
         "hosts": standing,
         "coordinator": coordinator_of(shown),
+        "differences": list(difference_lines(shown.hosts)),
         "launcher_pid": own["launcher_pid"],
         "balancer_address": own["balancer_address"],
         "registry": own["registry"],
@@ -202,6 +207,7 @@ def _head(shown: Shown) -> tuple[str, ...]:
     if shown.launcher_pid is None:
         lines.append("the launcher of this host was killed; everything runs on, and `quaestor cluster` takes over")
     lines += [line for host in shown.hosts if (line := host_line(host, shown.now)) is not None]
+    lines += difference_lines(shown.hosts)
     for host in shown.hosts:
         if host.tree is not None and host.is_current:
             told = (*registry_lines(host.tree.registry, shown.now), *trouble_lines(host.tree.coordination))

@@ -22,6 +22,7 @@ from quaestor_actors.config.balancer import BalancerFile, read_balancer_file, wa
 from quaestor_actors.config.certificate import check_authorities
 from quaestor_actors.config.cookie_file import check_cookie_file
 from quaestor_actors.config.dependencies import check_dependencies
+from quaestor_actors.config.digest import digest_of
 from quaestor_actors.config.executable import check_executable
 from quaestor_actors.config.hosts import Hosts, read_hosts
 from quaestor_actors.config.loaded import LoadedCluster
@@ -132,13 +133,16 @@ def load_cluster(directory: Path, *, environ: Mapping[str, str], host: str | Non
     here = [agent for agent in agents if agent.is_here]
     warn_of_loopback(here, etcd=_naming(etcd, around.hosts), stores=stores, report=report)
     spec = _cluster_spec(section, specs, balancer if builtin in here else None, stores)
-    spec = replace(_on_hosts(spec, section, around), metrics=metrics)
+    has_second = builtin is not None and os.path.lexists(second)
+    # A second one that cannot be read is a fault, which is reported already.
+    documents = [root, *filter(None, [read_document(second, Report(file=str(second)))] if has_second else [])]
+    spec = replace(_on_hosts(spec, section, around), metrics=metrics, digest=digest_of(documents))
     faults = (*report.sorted_faults(), *balancer_report.sorted_faults())
     if faults:
         raise ConfigError(faults)
     return LoadedCluster(
         spec=spec,
-        files=(file, second) if builtin is not None and os.path.lexists(second) else (file,),
+        files=(file, second) if has_second else (file,),
         warnings=(*report.warning_lines(), *balancer_report.warning_lines()),
     )
 

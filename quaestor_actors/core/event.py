@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Any
 
+from quaestor_actors.core.crossing import Crossing
+
 
 class EventKind(StrEnum):
     """What an event is about."""
@@ -24,7 +26,7 @@ class EventKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(Crossing):
     """One change."""
 
     at: float

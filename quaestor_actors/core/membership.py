@@ -8,6 +8,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
+from quaestor_actors.core import crossing
+
 HOST = "Quaestor Host"
 """Capability of an actor system: the name of its host."""
 
@@ -104,12 +106,14 @@ def heard(
     if before is None or before.state is HostState.HERE:
         return membership, None
     was_there = before.state is HostState.JOINED
+    trouble = crossing.trouble_with(capabilities.get(crossing.CAPABILITY))
     after = replace(
         before,
         state=HostState.JOINED,
         since=before.since if was_there else now,
-        reason=_contradiction(before, capabilities),
-        root=capabilities.get(ROOT),
+        reason=trouble or _contradiction(before, capabilities),
+        # It is there, and would not understand.
+        root=None if trouble else capabilities.get(ROOT),
     )
     return _put(membership, after), None if was_there else after
 

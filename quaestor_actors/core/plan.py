@@ -127,5 +127,6 @@ def _balancer(old: BalancerSpec | None, new: BalancerSpec | None) -> list[Action
 
 
 def _changed(old: Any, new: Any, *, without: Container[str] = (), only: Container[str] | None = None) -> list[str]:
-    names = [field.name for field in fields(old) if field.name not in without and (only is None or field.name in only)]
+    compared = [field.name for field in fields(old) if field.compare]
+    names = [name for name in compared if name not in without and (only is None or name in only)]
     return [name for name in names if getattr(old, name) != getattr(new, name)]

@@ -29,7 +29,10 @@ def scaled(spec: ClusterSpec, agent_type: str, count: int) -> ClusterSpec | Unsc
     if (reason := _why_not(found, count)) is not None:
         return Unscalable(reason=reason)
     agents = tuple(replace(each, process_count=count) if each is found else each for each in spec.agents)
-    return replace(spec, agents=agents)
+    configured = {agent_type: found.process_count, **dict(spec.scaled)}
+    if configured[agent_type] == count:
+        del configured[agent_type]
+    return replace(spec, agents=agents, scaled=tuple(sorted(configured.items())))
 
 
 def _why_not(agent: AgentSpec, count: int) -> str | None:

@@ -280,6 +280,10 @@ class ClusterSpec:
     """The first one that answers holds the registry; none: it is in the memory of this cluster."""
     metrics: MetricsSpec | None = None
     """None: nobody is told."""
+    digest: str = field(default="", compare=False)
+    """Of what the files say, whatever host it is read on; empty: it comes from no file."""
+    scaled: tuple[tuple[str, int], ...] = field(default=(), compare=False)
+    """Agents that an operator has scaled by hand, and how many members they have by the files."""
 
     @property
     def has_other_hosts(self) -> bool:

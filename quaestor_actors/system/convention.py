@@ -19,6 +19,7 @@ from thespian.system.timing import ExpirationTimer, currentTime
 from thespian.system.transport import TransmitIntent, asyncTransportBase
 from thespian.system.transport.TCPTransport import TCPTransport
 
+from quaestor_actors.core import crossing
 from quaestor_actors.core.membership import FAREWELL, HOST
 
 PEERS = "Quaestor Peers"
@@ -144,7 +145,7 @@ def capabilities_of(*, peers: tuple[str, ...], start: str, host: str) -> dict[st
         start: Differs between two starts of the same host.
         host: What it is called.
     """
-    return {PEERS: list(peers), START: start, HOST: host}
+    return {PEERS: list(peers), START: start, HOST: host, crossing.CAPABILITY: crossing.SPOKEN}
 
 
 def install() -> None:

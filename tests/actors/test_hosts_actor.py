@@ -26,6 +26,7 @@ from quaestor_actors.actors.records_messages import EventsReply, EventsRequest
 from quaestor_actors.actors.root_messages import CommandReply, CommandRequest, StatusReply, StatusRequest
 from quaestor_actors.actors.view import HostView, TreeView
 from quaestor_actors.adapters.event_log import read
+from quaestor_actors.core.crossing import CAPABILITY
 from quaestor_actors.core.membership import FAREWELL, HOST, ROOT
 from quaestor_actors.core.spec import HostSpec
 
@@ -212,3 +213,14 @@ def test__records__are_read_for_whoever_asks(world: World) -> None:
     world.settle()
     (reply,) = [one for one in world.system.heard if isinstance(one, EventsReply)]
     assert [(event.subject, event.after) for event in reply.events] == [("a2", "joined")]
+
+
+def test__host_that_speaks_another_version__is_said_to_and_is_not_asked(world: World) -> None:
+    world.heard("a3", there=False)
+    world.heard("a3", **{CAPABILITY: (7, 8)})
+    Root.asked.clear()
+    views = world.views(world.ask((EVERY_HOST, STATUS)))
+    reason = "speaks versions 7 to 8 of the messages between hosts, this one 1"
+    assert (views["a3"].state, views["a3"].is_current, views["a3"].reason) == ("joined", False, reason)
+    assert {name for name, _ in Root.asked} == {"a1", "a2"}
+    assert views["a2"].is_current

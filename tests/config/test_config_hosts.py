@@ -10,7 +10,7 @@ from support.command_line import quaestor
 from support.config_hosts import THREE, TWO_HERE, agent, be, complaints, load
 
 from quaestor_actors import launcher
-from quaestor_actors.config import CLUSTER_FILE
+from quaestor_actors.config import CLUSTER_FILE, LOAD_BALANCER_FILE, load_cluster
 from quaestor_actors.console import Console
 from quaestor_actors.core.spec import COOKIE_VARIABLE, ClusterSpec, HostSpec
 from quaestor_actors.system.source import Source
@@ -234,3 +234,32 @@ def test__cookie_file__of_somebody_else__is_a_fault(tmp_path: Path) -> None:
     os.chown(tmp_path / "secret", 65534, 65534)
     (fault,) = complaints(tmp_path, config=f"hosts: {THREE}, cookieFile: secret", environ={"PATH": ""})
     assert "belongs to another user; run as root: chown 0 " in fault
+
+
+# What the files say, whoever reads them
+
+
+def digest(folder: Path, host: str, text: str, balancer: str = "") -> str:
+    folder.mkdir(exist_ok=True)
+    (folder / CLUSTER_FILE).write_text(text)
+    (folder / LOAD_BALANCER_FILE).write_text(balancer or "loadBalancerConfig: {port: 5150}")
+    return load_cluster(folder, environ={COOKIE_VARIABLE: "ab" * 32}, host=host).spec.digest
+
+
+def test__digest__is_of_what_the_files_say_and_the_same_on_every_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    be(monkeypatch, "10.0.0.1", "10.0.0.2")
+    cluster = "clusterConfig: {name: shop, hosts: {a1: {address: 10.0.0.1}, a2: {address: 10.0.0.2}}}"
+    pinned = "- {agentType: A, executablePath: /bin/sh, hosts: [a1]}"
+    text = f"{cluster}\nagents:\n{pinned}\n- agentType: LoadBalancer\n"
+    one = digest(tmp_path / "1", "a1", text)
+    assert one == digest(tmp_path / "2", "a2", text)
+    reordered = "- {hosts: [a1], executablePath: /bin/sh,   agentType: A}  # a remark"
+    assert one == digest(tmp_path / "1", "a1", text.replace(pinned, reordered))
+    others = {
+        digest(tmp_path / "1", "a1", text.replace("[a1]", "[a2]")),
+        digest(tmp_path / "1", "a1", text + "  excludeFromServiceRegistry: true\n"),
+        digest(tmp_path / "1", "a1", text, "loadBalancerConfig: {port: 5151}"),
+    }
+    assert len({one, *others}) == 4

@@ -80,3 +80,14 @@ def test__many_ports__are_named_by_the_first_and_the_last() -> None:
 def test__unknown_agent__is_told_apart() -> None:
     refused = scaled(SPEC, "Nobody", 1)
     assert refused == Unscalable(reason="there is no agent 'Nobody'", is_unknown=True)
+
+
+def test__what_was_scaled__is_known_until_it_is_as_configured_again() -> None:
+    spec, told = SPEC, []
+    for agent, count in (("Free", 4), ("Fixed", 1), ("Free", 7), ("Fixed", 3), ("Free", 2)):
+        after = scaled(spec, agent, count)
+        assert isinstance(after, ClusterSpec)
+        spec = after
+        told.append(spec.scaled)
+    free, both = (("Free", 2),), (("Fixed", 3), ("Free", 2))
+    assert told == [free, both, both, free, ()]

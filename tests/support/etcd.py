@@ -43,11 +43,13 @@ class NodePlan:
     scheme: str
     """Of the clients: with `https`, the flags name the files."""
     flags: tuple[str, ...]
+    client_host: str = "127.0.0.1"
+    """The address of this machine that clients ask."""
 
     @property
     def command(self) -> list[str]:
         """The command line. Of two equal flags, etcd takes the later one."""
-        peer, client = f"http://127.0.0.1:{self.peer_port}", f"{self.scheme}://127.0.0.1:{self.client_port}"
+        peer, client = f"http://127.0.0.1:{self.peer_port}", f"{self.scheme}://{self.client_host}:{self.client_port}"
         return [
             *(str(program("etcd")), "--name", self.name, "--data-dir", str(self.folder / "data")),
             *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer),
@@ -65,13 +67,13 @@ class EtcdNode:
     def __init__(self, plan: NodePlan) -> None:
         """Start it."""
         self.plan = plan
-        self.endpoint = ("127.0.0.1", plan.client_port)
+        self.endpoint = (plan.client_host, plan.client_port)
         self.start()
 
     @property
     def address(self) -> str:
         """Where clients ask."""
-        return f"127.0.0.1:{self.plan.client_port}"
+        return f"{self.plan.client_host}:{self.plan.client_port}"
 
     def start(self) -> None:
         """Start the server, with the data that it has."""
@@ -145,8 +147,9 @@ class EtcdCluster:
             node.expect_ready()
 
     def ctl(self, *arguments: str) -> str:
-        """Run etcdctl on the first node, in plain text."""
-        command = [str(program("etcdctl")), "--endpoints", self.nodes[0].address, *arguments]
+        """Run etcdctl on the first node that is not killed, in plain text."""
+        node = next((node for node in self.nodes if node.process.poll() is None), self.nodes[0])
+        command = [str(program("etcdctl")), "--endpoints", node.address, *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=READY_S).stdout
 
     def leader(self) -> EtcdNode:
@@ -165,9 +168,11 @@ class EtcdCluster:
 
 
 @contextmanager
-def run_etcd(folder: Path, *flags: str, size: int = 1, scheme: str = "http") -> Iterator[EtcdCluster]:
-    """Run an etcd of so many nodes with further flags until the block ends."""
-    cluster = _start(folder, flags, size, scheme)
+def run_etcd(
+    folder: Path, *flags: str, size: int = 1, scheme: str = "http", address: str = "127.0.0.1"
+) -> Iterator[EtcdCluster]:
+    """Run an etcd of so many nodes with further flags, for clients at this address, until the block ends."""
+    cluster = _start(folder, flags, size, scheme, address)
     try:
         yield cluster
     finally:
@@ -182,11 +187,11 @@ def program(name: str) -> Path:
     return Path(found.origin).parent / "etcdbin" / name
 
 
-def _start(folder: Path, flags: tuple[str, ...], size: int, scheme: str) -> EtcdCluster:
+def _start(folder: Path, flags: tuple[str, ...], size: int, scheme: str, address: str) -> EtcdCluster:
     for number in range(STARTS):
         attempt = folder / f"etcd{number}"
         attempt.mkdir()
-        cluster = EtcdCluster([EtcdNode(plan) for plan in _plans(attempt, flags, size, scheme)])
+        cluster = EtcdCluster([EtcdNode(plan) for plan in _plans(attempt, flags, size, scheme, address)])
         try:
             cluster.expect_ready()
         except ChildProcessError:
@@ -201,7 +206,7 @@ def _start(folder: Path, flags: tuple[str, ...], size: int, scheme: str) -> Etcd
     raise AssertionError("the last start returns or raises")
 
 
-def _plans(folder: Path, flags: tuple[str, ...], size: int, scheme: str) -> list[NodePlan]:
+def _plans(folder: Path, flags: tuple[str, ...], size: int, scheme: str, address: str) -> list[NodePlan]:
     peers = {f"node{number}": free_port() for number in range(size)}
     initial_cluster = ",".join(f"{name}=http://127.0.0.1:{port}" for name, port in peers.items())
     return [
@@ -214,6 +219,7 @@ def _plans(folder: Path, flags: tuple[str, ...], size: int, scheme: str) -> list
             initial_cluster=initial_cluster,
             scheme=scheme,
             flags=flags,
+            client_host=address,
         )
         for name, port in peers.items()
     ]

@@ -16,7 +16,8 @@ PERIOD_S = 0.005
 def main() -> None:
     folder, host = Path(sys.argv[1]), sys.argv[2]
     tag = os.environ["QUAESTOR_MEMBER"].rsplit(" ", 2)[0].rpartition(" ")[2].replace("/", "-")
-    token = os.environ["QUAESTOR_FENCING_TOKEN"]
+    # One that does not float has none.
+    token = os.environ.get("QUAESTOR_FENCING_TOKEN", "0")
     path = folder / f"{host}-{tag}-{token}-{os.getpid()}"
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     while True:
