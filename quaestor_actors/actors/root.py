@@ -87,8 +87,7 @@ class RootSupervisor(TreeActor):
             case StatusRequest():
                 self.send(sender, StatusReply(request_id=message.request_id, tree=self._tree()))
             case PlanRequest():
-                found = plan.diff(self._plans.spec, message.spec)
-                self.send(sender, PlanReply(request_id=message.request_id, plan=found))
+                self.send(sender, PlanReply(request_id=message.request_id, plan=plan.diff(self._spec, message.spec)))
             case CommandRequest():
                 self.send(sender, self._command(message))
             case ReloadRequest():
