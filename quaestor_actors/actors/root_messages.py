@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         ActorView,
         AgentView,
         HostView,
+        LoadView,
         LocationView,
         MemberView,
         RegistrationView,
@@ -197,3 +198,18 @@ class RegistryReply:
     request_id: str
     registrations: tuple[RegistrationView, ...]
     """Sorted by service, host and port."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadsRequest:
+    """From anybody with the cookie: say how busy the members of this host are."""
+
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadsReply:
+    """The answer to one LoadsRequest; it comes from a balancer itself, where there is one."""
+
+    request_id: str
+    loads: tuple[LoadView, ...]

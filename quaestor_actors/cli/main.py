@@ -39,6 +39,7 @@ COMMANDS = {
     ),
     "status": ("quaestor_actors.cli.inspect", "status", "Show the members of a running cluster."),
     "tree": ("quaestor_actors.cli.inspect", "tree", "Show the actors and members of a running cluster."),
+    "top": ("quaestor_actors.cli.top", "top", "Watch the members: what is wrong first, and what they take."),
     "hosts": ("quaestor_actors.cli.hosts", "hosts", "Show the hosts of a running cluster."),
     "explain": ("quaestor_actors.cli.explain", "explain", "Say on one screen how a member or an agent is, and why."),
     "events": ("quaestor_actors.cli.events", "events", "Show what has happened, also of a cluster that is down."),
