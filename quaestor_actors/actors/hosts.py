@@ -25,7 +25,8 @@ from quaestor_actors.actors.hosts_messages import (
     StartHosts,
 )
 from quaestor_actors.actors.records_messages import EventsReply, EventsRequest, OutputReply, OutputRequest
-from quaestor_actors.actors.root_messages import CommandReply, LoadsReply, StatusReply, StatusRequest
+from quaestor_actors.actors.root_messages import CommandReply, LoadsReply
+from quaestor_actors.actors.status_messages import StatusReply, StatusRequest
 from quaestor_actors.actors.view import HostView, TreeView
 from quaestor_actors.core import inquiry, membership
 from quaestor_actors.core.event import Event, EventKind

@@ -45,11 +45,10 @@ from quaestor_actors.actors.root_messages import (
     ScaleReply,
     ScaleRequest,
     StartRoot,
-    StatusReply,
-    StatusRequest,
 )
 from quaestor_actors.actors.root_notes import RootNotes
 from quaestor_actors.actors.root_view import RootView
+from quaestor_actors.actors.status_messages import StatusReply, StatusRequest
 from quaestor_actors.actors.view import RegistryView, TreeView
 from quaestor_actors.adapters.tally import forget_tallies
 from quaestor_actors.adapters.term_file import TermFile

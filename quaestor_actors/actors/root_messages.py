@@ -19,7 +19,6 @@ if TYPE_CHECKING:
         MemberView,
         RegistrationView,
         RegistryView,
-        TreeView,
     )
     from quaestor_actors.core.plan import Plan
     from quaestor_actors.core.scaling import Unscalable
@@ -102,21 +101,6 @@ class Ping:
 @dataclass(frozen=True, slots=True)
 class Pong:
     """To the launcher: the root handles its messages."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StatusRequest:
-    """From anybody with the cookie: show the tree."""
-
-    request_id: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StatusReply:
-    """The answer to one StatusRequest."""
-
-    request_id: str
-    tree: TreeView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

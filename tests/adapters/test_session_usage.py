@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -39,7 +41,7 @@ def running(program: str) -> Iterator[int]:
         yield process.pid
     finally:
         # With what it has started.
-        subprocess.run(["pkill", "-KILL", "-s", str(process.pid)], check=False)
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         assert process.stdout is not None
         process.stdout.close()
