@@ -110,6 +110,8 @@ def _ours(directory: Path, until: ExitStack) -> list[Command]:
     deployment = _started(launch, directory, until)
     _await("the sample does not serve", lambda: deployment.has_said("members serve"))
     environment = {**os.environ, **launch.environment}
+    # An installed package has its bytecode; without it each command would compile what it imports.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     quaestor = str(program())
     return [
         Command(name=HELP, words=(quaestor, "--help"), environment=environment),

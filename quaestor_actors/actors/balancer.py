@@ -13,7 +13,8 @@ from thespian.actors import ActorAddress
 
 from quaestor_actors.actors.base import Identity, Ready, Stop, Stopped, TreeActor
 from quaestor_actors.actors.registry_messages import RegistryChanged
-from quaestor_actors.actors.view import LocationView
+from quaestor_actors.actors.root_messages import LoadsReply
+from quaestor_actors.actors.view import LoadView, LocationView
 from quaestor_actors.adapters.balancer import Balancer, BalancerServing, Notice
 from quaestor_actors.adapters.mailbox import Mailbox
 from quaestor_actors.core.live_view import LocationOffered, LocationWithheld
@@ -48,6 +49,15 @@ class BalancerChanged:
     locations: tuple[LocationView, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListLoads:
+    """From the root: answer an operator with a LoadsReply about the locations at these addresses."""
+
+    request_id: str
+    reply_to: ActorAddress
+    addresses: frozenset[str]
+
+
 class BalancerActor(TreeActor):
     """Shell around `adapters.balancer`."""
 
@@ -62,12 +72,14 @@ class BalancerActor(TreeActor):
         self._is_first = True
 
     def receive(self, message: Any, sender: ActorAddress) -> None:
-        """Handle the root, and the registry's news."""
+        """Handle the root, the registry's news, and operators' questions."""
         match message:
             case StartBalancer():
                 self._start(message, sender)
             case RegistryChanged():
                 self._follow(message)
+            case ListLoads():
+                self.send(message.reply_to, LoadsReply(request_id=message.request_id, loads=self._loads(message)))
             case Stop():
                 self._balancer.drain(DRAIN_GRACE_S)
                 self._balancer.stop()
@@ -118,6 +130,13 @@ class BalancerActor(TreeActor):
             self._balancer.set_registrations(added)
         else:
             self._balancer.change_registrations(added=added, removed=parts[0].removed)
+
+    def _loads(self, request: ListLoads) -> tuple[LoadView, ...]:
+        return tuple(
+            LoadView(service=location.service_name, address=location.address, standing=each.standing, load=each.load)
+            for each in self._balancer.status().locations
+            if (location := each.registration.location).address in request.addresses
+        )
 
     def _noticed(self, notice: Notice) -> None:
         """Take a notice, on the balancer's thread."""

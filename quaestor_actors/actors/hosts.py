@@ -25,7 +25,8 @@ from quaestor_actors.actors.hosts_messages import (
     StartHosts,
 )
 from quaestor_actors.actors.records_messages import EventsReply, EventsRequest, OutputReply, OutputRequest
-from quaestor_actors.actors.root_messages import CommandReply, StatusReply, StatusRequest
+from quaestor_actors.actors.root_messages import CommandReply, LoadsReply
+from quaestor_actors.actors.status_messages import StatusReply, StatusRequest
 from quaestor_actors.actors.view import HostView, TreeView
 from quaestor_actors.core import inquiry, membership
 from quaestor_actors.core.event import Event, EventKind
@@ -77,7 +78,7 @@ class HostsActor(TreeActor):
                 self._ask(request, message.reply_to)
             case PassedOn(request=EventsRequest() | OutputRequest() as request):
                 self.send(message.reply_to, records.answer(self._directory, request))
-            case StatusReply() | CommandReply() | EventsReply() | OutputReply():
+            case StatusReply() | CommandReply() | LoadsReply() | EventsReply() | OutputReply():
                 self._answered(message)
             case Stop():
                 self.send(self.parent, Stopped(identity=self.identity))

@@ -17,7 +17,7 @@ from thespian.actors import ActorAddress
 
 from quaestor_actors.actors.base import Identity, Ready, Stop, Stopped, TreeActor
 from quaestor_actors.actors.metrics_families import Build, families_of
-from quaestor_actors.actors.root_messages import StatusReply, StatusRequest
+from quaestor_actors.actors.status_messages import StatusReply, StatusRequest
 from quaestor_actors.actors.view import TreeView
 from quaestor_actors.adapters.event_loop import LoopThread
 from quaestor_actors.adapters.mailbox import Mailbox

@@ -16,7 +16,7 @@ from quaestor_actors.actors.agent_messages import (
     RegistryAt,
     RestartAgent,
 )
-from quaestor_actors.actors.balancer import BalancerChanged
+from quaestor_actors.actors.balancer import BalancerChanged, ListLoads
 from quaestor_actors.actors.base import Ready, SetLogLevel, Stop, Stopped, TreeActor
 from quaestor_actors.actors.child_plans import COORDINATOR, HOSTS, METRICS, REGISTRY, ChildPlans, agent_name
 from quaestor_actors.actors.children import Children
@@ -30,6 +30,8 @@ from quaestor_actors.actors.root_messages import (
     CommandReply,
     CommandRequest,
     Ending,
+    LoadsReply,
+    LoadsRequest,
     Ping,
     PlanReply,
     PlanRequest,
@@ -44,17 +46,17 @@ from quaestor_actors.actors.root_messages import (
     ScaleReply,
     ScaleRequest,
     StartRoot,
-    StatusReply,
-    StatusRequest,
 )
 from quaestor_actors.actors.root_notes import RootNotes
 from quaestor_actors.actors.root_view import RootView
+from quaestor_actors.actors.status_messages import StatusReply, StatusRequest
 from quaestor_actors.actors.view import RegistryView, TreeView
 from quaestor_actors.adapters.tally import forget_tallies
 from quaestor_actors.adapters.term_file import TermFile
 from quaestor_actors.core import cluster, plan, scaling, selector
 from quaestor_actors.core.agent import Phase
 from quaestor_actors.core.cluster import AgentReport, Cluster
+from quaestor_actors.core.location import join_address
 from quaestor_actors.core.membership import ROOT
 from quaestor_actors.core.spec import LOAD_BALANCER, ClusterSpec, Condition
 
@@ -88,8 +90,7 @@ class RootSupervisor(TreeActor):
             case StatusRequest():
                 self.send(sender, StatusReply(request_id=message.request_id, tree=self._tree()))
             case PlanRequest():
-                found = plan.diff(self._plans.spec, message.spec)
-                self.send(sender, PlanReply(request_id=message.request_id, plan=found))
+                self.send(sender, PlanReply(request_id=message.request_id, plan=plan.diff(self._spec, message.spec)))
             case CommandRequest():
                 self.send(sender, self._command(message))
             case ReloadRequest():
@@ -107,7 +108,7 @@ class RootSupervisor(TreeActor):
                 self._registry_reported(message.view)
             case MetricsReported():
                 self._metrics_reported(message)
-            case RegistryRequest():
+            case RegistryRequest() | LoadsRequest():
                 self._pass_on(message, sender)
             case HostsRequest() | EventsRequest() | OutputRequest():
                 self._ask_hosts(message, sender)
@@ -210,10 +211,20 @@ class RootSupervisor(TreeActor):
             self._notes.metrics(told)
         self.send(self.parent, Changed(said=(told,)))
 
-    def _pass_on(self, request: RegistryRequest, sender: ActorAddress) -> None:
-        registry = self._children.address(REGISTRY)
-        if registry is not None:
+    def _pass_on(self, request: RegistryRequest | LoadsRequest, sender: ActorAddress) -> None:
+        if isinstance(request, LoadsRequest):
+            self._ask_balancer(request, sender)
+        elif (registry := self._children.address(REGISTRY)) is not None:
             self.send(registry, ListRegistrations(request_id=request.request_id, reply_to=sender))
+
+    def _ask_balancer(self, request: LoadsRequest, sender: ActorAddress) -> None:
+        found = (address for name in self._plans.balancers if (address := self._children.address(name)) is not None)
+        if (balancer := next(found, None)) is None:
+            self.send(sender, LoadsReply(request_id=request.request_id, loads=()))
+            return
+        # It may know thousands of locations of other machines.
+        addresses = frozenset(join_address(each.host, each.port) for each in self._seen.members.values() if each.port)
+        self.send(balancer, ListLoads(request_id=request.request_id, reply_to=sender, addresses=addresses))
 
     def _ask_hosts(self, request: HostsRequest | EventsRequest | OutputRequest, sender: ActorAddress) -> None:
         if (hosts := self._children.address(HOSTS)) is not None:

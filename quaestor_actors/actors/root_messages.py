@@ -16,11 +16,11 @@ if TYPE_CHECKING:
         ActorView,
         AgentView,
         HostView,
+        LoadView,
         LocationView,
         MemberView,
         RegistrationView,
         RegistryView,
-        TreeView,
     )
     from quaestor_actors.core.plan import Plan
     from quaestor_actors.core.scaling import Unscalable
@@ -106,21 +106,6 @@ class Pong:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StatusRequest(Crossing):
-    """From anybody with the cookie: show the tree."""
-
-    request_id: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StatusReply(Crossing):
-    """The answer to one StatusRequest."""
-
-    request_id: str
-    tree: TreeView
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PlanRequest:
     """From anybody with the cookie: say what this specification would change."""
 
@@ -199,3 +184,18 @@ class RegistryReply:
     request_id: str
     registrations: tuple[RegistrationView, ...]
     """Sorted by service, host and port."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadsRequest:
+    """From anybody with the cookie: say how busy the members of this host are."""
+
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadsReply:
+    """The answer to one LoadsRequest; it comes from a balancer itself, where there is one."""
+
+    request_id: str
+    loads: tuple[LoadView, ...]

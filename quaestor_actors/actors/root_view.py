@@ -99,7 +99,7 @@ class RootView:
         root = ActorView(
             name=self._root.identity.name,
             parent=None,
-            state=ActorState.STOPPING if self._children.tree.stopping else ActorState.RUNNING,
+            state=(ActorState.STOPPING if self._children.tree.stopping else ActorState.RUNNING).value,
             reason="",
             since=self._since,
             pid=os.getpid(),

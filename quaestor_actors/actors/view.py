@@ -96,6 +96,18 @@ class LocationView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoadView:
+    """How busy a location is, as the balancer knows it."""
+
+    service: str
+    address: str
+    standing: str
+    """`pending`, `offered` or `withheld`."""
+    load: float | None
+    """What it is ranked by: 0 idle, 1 full; None: it is not handed out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryView(Crossing):
     """The registry as people see it."""
 

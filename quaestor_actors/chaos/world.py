@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
 
-from quaestor_actors.actors.root_messages import StatusReply, StatusRequest
+from quaestor_actors.actors.status_messages import StatusReply, StatusRequest
 from quaestor_actors.actors.view import TreeView
 from quaestor_actors.adapters import notify, processes, runtime_directory
 from quaestor_actors.chaos.configuration import Copy, make_copy

@@ -47,13 +47,16 @@ def find_cluster(base: Path, name: str | None) -> Path:
     return running[0]
 
 
-def ask_root(directory: Path, request: Callable[[str], Any], reply_type: type[Reply]) -> Reply:
+def ask_root(
+    directory: Path, request: Callable[[str], Any], reply_type: type[Reply], *, timeout_s: float = ANSWER_TIMEOUT_S
+) -> Reply:
     """Send the root actor of a running cluster a request and return its reply.
 
     Args:
         directory: the cluster's runtime directory.
         request: makes the request for a given id.
         reply_type: of the reply, which has the same id.
+        timeout_s: how long it is waited for.
 
     Raises:
         NotRunningError: it has ended, or does not answer.
@@ -68,14 +71,14 @@ def ask_root(directory: Path, request: Callable[[str], Any], reply_type: type[Re
         reply = connection.ask(
             connection.address_of(record.root_address),
             request(request_id),
-            timeout_s=ANSWER_TIMEOUT_S,
+            timeout_s=timeout_s,
             match=lambda message: isinstance(message, reply_type) and getattr(message, "request_id", "") == request_id,
         )
     finally:
         connection.close()
     if not isinstance(reply, reply_type):
         raise NotRunningError(
-            f"the cluster {directory.name!r} does not answer within {ANSWER_TIMEOUT_S:g} s; its log is in "
+            f"the cluster {directory.name!r} does not answer within {timeout_s:g} s; its log is in "
             f"{runtime_directory.log_directory(os.environ, directory.name)}"
         )
     return reply

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from quaestor_actors.actors.hosts_messages import EVERY_HOST, HostsReply, HostsRequest
-from quaestor_actors.actors.root_messages import StatusRequest
+from quaestor_actors.actors.status_messages import StatusRequest
 from quaestor_actors.actors.view import HostView
 from quaestor_actors.adapters import runtime_directory
 from quaestor_actors.cli.asking import ask_root

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from quaestor_actors.actors.root_messages import StatusReply, StatusRequest
+from quaestor_actors.actors.status_messages import StatusReply, StatusRequest
 from quaestor_actors.adapters import processes, runtime_directory
 from quaestor_actors.adapters.proc_stat import start_ticks
 from quaestor_actors.adapters.state_file import StateFile

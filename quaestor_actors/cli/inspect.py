@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from quaestor_actors.actors.root_messages import StatusReply, StatusRequest
+from quaestor_actors.actors.status_messages import StatusReply, StatusRequest
 from quaestor_actors.adapters import runtime_directory
 from quaestor_actors.cli.asking import ask_root, own_host, running_cluster
 from quaestor_actors.cli.listing import Listing

@@ -10,6 +10,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -19,6 +20,8 @@ from quaestor_actors.core.spec import ClusterSpec
 from quaestor_actors.errors import ConfigError, OperationError
 
 CANCEL_S = 1.0
+CRASHED = 1
+"""Exit code of a child process that met an error which nobody expected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +91,16 @@ class Reader:
 
 
 def _read_and_tell(answer: Connection, read: Callable[[Path | None], Reading], directory: Path | None) -> None:
+    # Ctrl+C reaches the parent, too, which says what there is to say.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        _tell_outcome(answer, read, directory)
+    except Exception:  # noqa: BLE001 - it ends this process; multiprocessing would print it past the hook for last words
+        sys.excepthook(*sys.exc_info())
+        sys.exit(CRASHED)
+
+
+def _tell_outcome(answer: Connection, read: Callable[[Path | None], Reading], directory: Path | None) -> None:
     try:
         outcome: Reading | ConfigError = read(directory)
     except ConfigError as error:

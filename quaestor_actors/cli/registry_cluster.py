@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from quaestor_actors.actors.root_messages import RegistryReply, RegistryRequest, StatusReply, StatusRequest
+from quaestor_actors.actors.root_messages import RegistryReply, RegistryRequest
+from quaestor_actors.actors.status_messages import StatusReply, StatusRequest
 from quaestor_actors.actors.view import RegistryView
 from quaestor_actors.cli.asking import ask_root
 from quaestor_actors.cli.registry_entries import Contents, in_order, of_view

@@ -38,7 +38,7 @@ def wait(selectors: tuple[str, ...], goal: str, timeout_s: float, name: str | No
     """Wait until members of a running cluster serve, or have stopped; without SELECTOR all of them.
 
     SELECTOR is a member (Worker/2) or an agent (Worker, Worker/*), of several hosts on all of them, or on one
-    (Worker/2@a3). A host that does not answer is waited for, too.
+    (Worker/2@a3). A host that does not answer is waited for, too, and with --serving a cluster that does not run yet.
 
     Example: quaestor wait Worker --timeout 30
     """
@@ -51,20 +51,26 @@ def wait(selectors: tuple[str, ...], goal: str, timeout_s: float, name: str | No
 
 def _wait(selectors: tuple[str, ...], goal: Goal, name: str | None, timeout_s: float, progress: Progress) -> None:
     deadline = time.monotonic() + timeout_s
-    holding = _look(selectors, goal, name)
-    while holding:
+    was_there = False
+    while True:
         left_s = deadline - time.monotonic()
+        try:
+            holding = _look(selectors, goal, name)
+            was_there = True
+        except NotRunningError as error:
+            # A cluster whose launcher has just been started is there in a moment. One that was there once is waited
+            # for in any case: actors are replaced while members go on.
+            if not was_there and (goal is Goal.STOPPED or left_s <= 0):
+                raise
+            holding = (Missing(who="the cluster", state="away", reason=str(error)),)
+        if not holding:
+            return
         if left_s <= 0:
             progress.clear()
             click.echo(report(holding, goal, timeout_s), err=True)
             raise click.exceptions.Exit(ExitCode.TIMED_OUT)
         progress.show(told(holding), left_s=left_s, next_step=holding[0].next_step)
         time.sleep(min(POLL_S, left_s))
-        try:
-            holding = _look(selectors, goal, name)
-        except NotRunningError as error:
-            # Actors are replaced while members go on; who was there once is waited for.
-            holding = (Missing(who="the cluster", state="away", reason=str(error)),)
 
 
 def _look(selectors: tuple[str, ...], goal: Goal, name: str | None) -> tuple[Missing, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import click
 
@@ -21,6 +21,27 @@ from quaestor_actors.errors import QuaestorError
 
 Say = Callable[[str], None]
 Look = Callable[[], Listing[Any]]
+
+
+class Pause(Protocol):
+    """What passes the time between two looks."""
+
+    @property
+    def hint(self) -> str:
+        """What the user can do meanwhile, as the end of a line."""
+
+    def wait(self, timeout_s: float) -> None:
+        """Return after so many seconds, or as soon as the user wants another look."""
+
+
+class _OnlyTime:
+    """A pause that nothing shortens."""
+
+    hint = "Ctrl+C ends this"
+
+    def wait(self, timeout_s: float) -> None:
+        """Sleep."""
+        time.sleep(timeout_s)
 
 
 class Outage:
@@ -45,7 +66,9 @@ class Outage:
             self._say(f"{self._who()} answers again")
 
 
-def watch(look: Look, form: Form, *, interval_s: float, screen: Callable[[], Screen]) -> NoReturn:
+def watch(
+    look: Look, form: Form, *, interval_s: float, screen: Callable[[], Screen], pause: Pause | None = None
+) -> NoReturn:
     """Show a list at each interval: in place on a terminal, else one below the other.
 
     Args:
@@ -53,6 +76,7 @@ def watch(look: Look, form: Form, *, interval_s: float, screen: Callable[[], Scr
         form: how it is shown; only those for people are drawn in place.
         interval_s: from one look's end to the next.
         screen: tells what is written to, at each time.
+        pause: passes the time in between, where the list is drawn in place; None: nothing shortens it.
 
     Raises:
         QuaestorError: the first look fails; after that one is waited until it succeeds.
@@ -60,12 +84,12 @@ def watch(look: Look, form: Form, *, interval_s: float, screen: Callable[[], Scr
     """
     first = look()
     if screen().is_terminal and form.is_for_people:
-        _watch_in_place(first, look, form, interval_s=interval_s, screen=screen)
+        _watch_in_place(first, look, form, interval_s=interval_s, screen=screen, pause=pause or _OnlyTime())
     _watch_below(first, look, form, interval_s=interval_s, screen=screen)
 
 
 def _watch_in_place(
-    first: Listing[Any], look: Look, form: Form, *, interval_s: float, screen: Callable[[], Screen]
+    first: Listing[Any], look: Look, form: Form, *, interval_s: float, screen: Callable[[], Screen], pause: Pause
 ) -> NoReturn:
     listing, trouble = first, ""
     with ExitStack() as at_end:
@@ -77,14 +101,14 @@ def _watch_in_place(
             # A terminal in whose last column a letter stands would clear it with the rest of the line.
             width = None if size.width is None else size.width - 1
             shown = _with_notes(rendered(listing, form, width=width, has_colours=size.has_colours), listing, width)
-            told = trouble or f"every {interval_s:g} s, Ctrl+C ends this"
+            told = trouble or f"every {interval_s:g} s, {pause.hint}"
             heading = drawn_line(((f"{_now()}  {told}", None),), width=width, has_colours=False)
             canvas.draw(shown, heading=heading, height=size.height or 0)
-            time.sleep(interval_s)
+            pause.wait(interval_s)
             try:
                 listing, trouble = look(), ""
             except QuaestorError as error:
-                trouble = f"{error}; this is how it was last"
+                trouble = f"this is how it was last: {error}"
     raise AssertionError("it ends by a signal alone")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from pathlib import Path
 
@@ -28,7 +27,7 @@ def load_or_create_cookie(path: Path) -> bytes:
     except FileExistsError:
         return load_cookie(path)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(secrets.token_bytes(COOKIE_BYTES))
+        file.write(os.urandom(COOKIE_BYTES))
     return load_cookie(path)
 
 

@@ -16,7 +16,7 @@ import pytest
 from support.golden import REWRITES, expect_golden
 from thespian.actors import ActorAddress
 
-from quaestor_actors.actors import records_messages, root_messages, view
+from quaestor_actors.actors import records_messages, root_messages, status_messages, view
 from quaestor_actors.actors.agent_messages import Command
 from quaestor_actors.adapters.member_output import OutputPosition
 from quaestor_actors.core import crossing
@@ -30,8 +30,8 @@ RECORDED = GOLDEN / "crossing-1.txt"
 """Messages as version 1 has written them. Never write them anew: a changed one is what hosts of that version send."""
 
 QUESTIONS = (
-    root_messages.StatusRequest,
-    root_messages.StatusReply,
+    status_messages.StatusRequest,
+    status_messages.StatusReply,
     root_messages.CommandRequest,
     root_messages.CommandReply,
     records_messages.EventsRequest,
@@ -170,13 +170,13 @@ def test__message_of_the_version_before__has_the_default_of_a_field_that_it_lack
     ("payload", "why"),
     [
         (
-            pickle.dumps((ActorAddress(None), example(root_messages.StatusRequest))).replace(
+            pickle.dumps((ActorAddress(None), example(status_messages.StatusRequest))).replace(
                 b"StatusRequest", b"StatusQuestio"
             ),
             "a message that is not known here (AttributeError)",
         ),
         (
-            on_the_wire(root_messages.StatusReply, {"request_id": "1"}),
+            on_the_wire(status_messages.StatusReply, {"request_id": "1"}),
             "a message that is not known here (TypeError)",
         ),
     ],

@@ -23,7 +23,8 @@ from quaestor_actors.actors.hosts_messages import (
     StartHosts,
 )
 from quaestor_actors.actors.records_messages import EventsReply, EventsRequest
-from quaestor_actors.actors.root_messages import CommandReply, CommandRequest, StatusReply, StatusRequest
+from quaestor_actors.actors.root_messages import CommandReply, CommandRequest
+from quaestor_actors.actors.status_messages import StatusReply, StatusRequest
 from quaestor_actors.actors.view import HostView, TreeView
 from quaestor_actors.adapters.event_log import read
 from quaestor_actors.core.crossing import CAPABILITY

@@ -167,3 +167,35 @@ def test__everything_else_on_stderr__is_json_too() -> None:
     assert "ZeroDivisionError" in lines[2]["traceback"]
     assert lines[3]["message"] == "ValueError: no\nway"
     assert "Traceback (most recent call last)" in lines[3]["traceback"]
+
+
+CRASHING_READER = """
+import os, signal, sys
+from quaestor_actors.cli.reading import Reader
+from quaestor_actors.console import take_over_stderr
+
+def read(_directory):
+    {crash}
+
+take_over_stderr(sys.stderr)
+Reader(read, None).result()
+"""
+
+
+def last_words_of_a_reader_that(crash: str) -> list[dict[str, Any]]:
+    """Return what a launcher that logs JSON says when the child that reads its configuration comes to this."""
+    program = CRASHING_READER.format(crash=crash)
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 1
+    return [json.loads(line) for line in ended.stderr.splitlines()]
+
+
+def test__crash_of_the_reader__is_json_too() -> None:
+    crash, consequence = last_words_of_a_reader_that("raise ValueError('no way')")
+    assert (crash["level"], crash["message"]) == ("critical", "ValueError: no way")
+    assert consequence["message"].endswith("the configuration's reader ended with code 1 and no answer")
+
+
+def test__interrupted_reader__leaves_the_words_to_its_parent() -> None:
+    (consequence,) = last_words_of_a_reader_that("os.kill(os.getpid(), signal.SIGINT); signal.pause()")
+    assert consequence["message"].endswith("ended with code -2 and no answer")

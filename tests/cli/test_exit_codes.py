@@ -62,7 +62,8 @@ def test__wrong_usage__is_2(verb: str) -> None:
         "registry watch",
         "discover W",
         "explain W/1",
-        "wait",
+        "wait --timeout 0",
+        "wait --stopped",
     ],
 )
 @pytest.mark.usefixtures("nowhere")

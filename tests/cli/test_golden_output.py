@@ -19,9 +19,15 @@ GOLDEN = Path(__file__).with_name("golden")
 SCHEMAS = ROOT / "docs" / "schemas"
 NAMES = (
     *("status", "tree", "registry-list", "plan", "discover", "health", "load", "events", "doctor"),
-    *("hosts", "status-of-hosts", "tree-of-hosts", "events-of-hosts"),
+    *("hosts", "status-of-hosts", "tree-of-hosts", "events-of-hosts", "top", "top-of-hosts"),
 )
-LIKE = {"tree": "status", "status-of-hosts": "status", "tree-of-hosts": "status", "events-of-hosts": "events"}
+LIKE = {
+    "tree": "status",
+    "status-of-hosts": "status",
+    "tree-of-hosts": "status",
+    "events-of-hosts": "events",
+    "top-of-hosts": "top",
+}
 """Lists that have the same document as another one."""
 
 
@@ -54,7 +60,7 @@ def test__other_forms(name: str, form: Form) -> None:
     expect_golden(GOLDEN / f"{name}-{form.value}.{suffix}", rendered(listings()[name], form))
 
 
-@pytest.mark.parametrize("name", ["status", "tree", "events", "hosts", "status-of-hosts", "doctor"])
+@pytest.mark.parametrize("name", ["status", "tree", "events", "hosts", "status-of-hosts", "doctor", "top"])
 def test__colours__in_a_terminal(name: str) -> None:
     expect_golden(GOLDEN / f"{name}-colours.txt", rendered(listings()[name], Form.TABLE, width=100, has_colours=True))
 

@@ -51,7 +51,7 @@ def test__outage__is_said_once_and_its_end_too(capsys: pytest.CaptureFixture[str
 def test__outage__in_place_keeps_what_was_and_says_so_above(capsys: pytest.CaptureFixture[str]) -> None:
     watched(Form.TABLE, IN_PLACE, PLAN, NotRunningError("no cluster is running here"))
     frames = capsys.readouterr().out.split("\x1b[H")
-    assert "no cluster is running here; this is how it was last" in frames[-1].splitlines()[0]
+    assert "this is how it was last: no cluster is running here" in frames[-1].splitlines()[0]
     assert "replace  Worker/1" in frames[-1]
 
 

@@ -51,6 +51,14 @@ def test__status__has_a_column_for_the_host(three: list[HostCluster]) -> None:
     ]
 
 
+def test__top__measures_the_members_of_its_own_host(three: list[HostCluster]) -> None:
+    answer = three[1].run("top", "-o", "json")
+    assert (answer.returncode, answer.stderr) == (0, "")
+    members = json.loads(answer.stdout)["members"]
+    assert len(members) == len(ALL)
+    assert {member["cluster_host"] for member in members if member["memory_bytes"]} == {"a2"}
+
+
 def test__hosts__says_where_it_is_asked_and_who_coordinates(three: list[HostCluster]) -> None:
     rows = [line.split()[:6] for line in three[2].run("hosts", "-o", "tsv").stdout.splitlines()]
     assert rows[0] == ["HOST", "ADDRESS", "STATE", "SINCE", "MEMBERS", "COORDINATOR"]

@@ -105,7 +105,14 @@ def test__story_of_kills__is_told_by_every_verb_and_survives_them(cluster: Clust
     assert told(cluster, "--since", "1h", "test")[-1][1:] == ("stopped", "every actor has stopped")
     assert told(cluster, "Worker/1")[-1][1] == "stopped"
     assert f"pid {again}\n" in cluster.run("logs", "Worker/1").stdout
-    assert cluster.run("wait").returncode == 4
+    assert cluster.run("wait", "--timeout", "0").returncode == 4
+
+
+def test__wait__is_there_before_the_cluster(cluster: Cluster) -> None:
+    with terminal(str(QUAESTOR), "wait", "Worker", environment=cluster.environment) as waiting:
+        waiting.expect(lambda text: "waiting for the cluster: away: no cluster is running" in text, "what it waits for")
+        cluster.launch()
+        assert waiting.end() == 0
 
 
 def test__wait__says_who_holds_it_up(cluster: Cluster) -> None:

@@ -6,7 +6,8 @@ from dataclasses import replace
 from datetime import UTC
 from typing import Any
 
-from quaestor_actors.actors.view import ActorView, AgentView, HostView, MemberView, RegistryView, TreeView
+from quaestor_actors.actors.view import ActorView, AgentView, HostView, LoadView, MemberView, RegistryView, TreeView
+from quaestor_actors.adapters.session_usage import Usage
 from quaestor_actors.cli.discover import Found, Question, discover_listing
 from quaestor_actors.cli.doctor import doctor_listing
 from quaestor_actors.cli.events_hosts import HostEvent, host_events_listing
@@ -22,6 +23,7 @@ from quaestor_actors.cli.render import Shown, status_listing
 from quaestor_actors.cli.render_hosts import status_of_hosts
 from quaestor_actors.cli.render_plan import plan_listing
 from quaestor_actors.cli.render_tree import tree_listing
+from quaestor_actors.cli.top_rendering import Machine, Measured, top_listing
 from quaestor_actors.cli.version import version_listing
 from quaestor_actors.core.diagnosis import Finding, Severity
 from quaestor_actors.core.event import Event, EventKind
@@ -291,6 +293,24 @@ ON_HOSTS = Shown(
 """Hosts in every state, asked at one that is in trouble."""
 
 
+def load_view(port: int, load: float | None, *, service: str = "Worker") -> LoadView:
+    """Return what the balancer knows of a location on localhost."""
+    standing = "withheld" if load is None else "offered"
+    return LoadView(service=service, address=f"localhost:{port}", standing=standing, load=load)
+
+
+MEASURED = Measured(
+    usages={
+        4121: Usage(cpu_percent=12.34, memory_bytes=40_960_000),
+        4123: Usage(cpu_percent=None, memory_bytes=3_000_000_000),
+    },
+    loads={"": (load_view(5161, 0.25), load_view(5161, 0.75, service="Report"), load_view(5163, None))},
+    machine=Machine(load_average=5.694, processors=2, memory_percent=61.5),
+    trouble=("balancer: does not answer, so no load is known",),
+)
+"""What the members of `TROUBLED` take."""
+
+
 def listings() -> dict[str, Listing[Any]]:
     """Return one of each kind, by the name of its JSON schema."""
     ranked = Question(service="Worker", scope="", top=2)
@@ -322,6 +342,8 @@ def listings() -> dict[str, Listing[Any]]:
         "version": version_listing(),
         "hosts": hosts_listing(ON_HOSTS),
         "status-of-hosts": status_of_hosts(ON_HOSTS),
+        "top": top_listing(TROUBLED, MEASURED),
+        "top-of-hosts": top_listing(ON_HOSTS, replace(MEASURED, loads={"a2": MEASURED.loads[""]})),
         "tree-of-hosts": tree_listing(ON_HOSTS),
         "events-of-hosts": host_events_listing(
             [HostEvent(host=f"a{number}", event=event) for number, event in enumerate(EVENTS, start=1)],

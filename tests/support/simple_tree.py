@@ -13,7 +13,8 @@ from support.simple_system import SimpleSystem, member_of
 from quaestor_actors.actors.agent_messages import Command
 from quaestor_actors.actors.base import Identity, Stop, Stopped
 from quaestor_actors.actors.root import RootSupervisor
-from quaestor_actors.actors.root_messages import CommandRequest, Reload, StartRoot, StatusReply, StatusRequest
+from quaestor_actors.actors.root_messages import CommandRequest, Reload, StartRoot
+from quaestor_actors.actors.status_messages import StatusReply, StatusRequest
 from quaestor_actors.actors.view import MemberView, TreeView
 from quaestor_actors.core.location import Registration
 from quaestor_actors.core.spec import AgentSpec, BalancerSpec, ClusterSpec, ShutdownAction
