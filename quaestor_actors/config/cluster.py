@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from quaestor_actors.config.actors import read_actors
 from quaestor_actors.config.agent_hosts import settled
 from quaestor_actors.config.agents import (
     AgentSection,
@@ -117,6 +118,8 @@ def load_cluster(directory: Path, *, environ: Mapping[str, str], host: str | Non
         report=report,
     )
     agents = settled(_managed_agents(entries.get("agents"), report), around.hosts, report)
+    types = [agent.agent_type for agent in agents]
+    actors = read_actors(section, around.hosts, agent_types=types, folder=directory, report=report)
     etcd = _etcd(agents, around)
     builtin = next((agent for agent in agents if agent.is_builtin_balancer), None)
     balancer_file, balancer = None, None
@@ -132,7 +135,7 @@ def load_cluster(directory: Path, *, environ: Mapping[str, str], host: str | Non
     here = [agent for agent in agents if agent.is_here]
     warn_of_loopback(here, etcd=_naming(etcd, around.hosts), stores=stores, report=report)
     spec = _cluster_spec(section, specs, balancer if builtin in here else None, stores)
-    spec = replace(_on_hosts(spec, section, around), metrics=metrics)
+    spec = replace(_on_hosts(spec, section, around), metrics=metrics, actors=actors)
     faults = (*report.sorted_faults(), *balancer_report.sorted_faults())
     if faults:
         raise ConfigError(faults)
