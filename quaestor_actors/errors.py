@@ -59,3 +59,41 @@ class SpawnError(QuaestorError):
 
 class OperationError(QuaestorError):
     """An operation began and did not succeed."""
+
+
+class ActorClassError(QuaestorError):
+    """A class of the user's cannot be an actor; the message names it, and says why."""
+
+
+class MessageError(QuaestorError):
+    """A message cannot be sent or read: it cannot be pickled, is too large, or its class is not known there."""
+
+
+class AskError(QuaestorError):
+    """An actor of the user's was asked, or looked for, in vain; the leaves say why."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        """Take whom it is about, as it was asked for, and what has happened."""
+        super().__init__(f"{name}: {reason}")
+        self.name = name
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[AskError], tuple[str, str]]:
+        """Cross process borders with the facts rather than with the text."""
+        return type(self), (self.name, self.reason)
+
+
+class NoSuchActorError(AskError):
+    """There is no such actor, or no such host."""
+
+
+class HostLostError(AskError):
+    """The actor's host is lost; a message that was on its way may have been handled or not."""
+
+
+class NoAnswerError(AskError):
+    """Nothing came in time; the message may have been handled or not."""
+
+
+class ActorFailedError(AskError):
+    """The actor crashed on the message, could not read it, or does not work any more."""

@@ -143,12 +143,13 @@ class Narrator:
         )
 
     def _actor(self, actor: ActorView) -> None:
-        if actor.restarts and actor.state == "running":
+        is_over = actor.state in {"failed", "done"}
+        if is_over or (actor.restarts and actor.state == "running"):
             self._tell(
                 EventKind.ACTOR,
                 actor.name,
                 actor.state,
-                f"pid {actor.pid}; {actor.reason}",
+                actor.reason if is_over else f"pid {actor.pid}; {actor.reason}",
                 actor=actor.name,
                 incarnation=actor.restarts + 1,
                 restarts=actor.restarts,

@@ -187,9 +187,13 @@ class TreeActor(Actor):  # type: ignore[misc]  # Thespian has no type informatio
             case _:
                 self.receive(message, sender)
 
-    def _crash(self, error: Exception) -> None:
+    def reason_of(self, error: Exception) -> str:
+        """Return, for people, why an exception ends this actor."""
         place = traceback.extract_tb(error.__traceback__)[-1]
-        reason = f"{type(error).__name__}: {error} (in {place.name}, {place.filename}:{place.lineno})"
+        return f"{type(error).__name__}: {error} (in {place.name}, {place.filename}:{place.lineno})"
+
+    def _crash(self, error: Exception) -> None:
+        reason = self.reason_of(error)
         identity = getattr(self, "identity", None)
         if identity is None:
             self.outside.log_to_stderr("info")

@@ -19,12 +19,16 @@ from quaestor_actors.actors.metrics import MetricsActor, StartMetrics
 from quaestor_actors.actors.registry import RegistryActor
 from quaestor_actors.actors.registry_messages import StartRegistry
 from quaestor_actors.actors.root_messages import StartRoot
+from quaestor_actors.actors.user_actor import UserActor
+from quaestor_actors.actors.user_actor_messages import StartUserActor
 from quaestor_actors.core import cluster
-from quaestor_actors.core.actor import ChildSpec
+from quaestor_actors.core.actor import ChildSpec, OwnEnd
 from quaestor_actors.core.floating import floating_of
+from quaestor_actors.core.host_selector import on_host
 from quaestor_actors.core.location import ClientTls, Location, Registration
 from quaestor_actors.core.rules import rules_of
-from quaestor_actors.core.spec import LOAD_BALANCER, AgentSpec, ClusterSpec
+from quaestor_actors.core.spec import LOAD_BALANCER, ActorSpec, AgentSpec, ClusterSpec
+from quaestor_actors.core.user_actor import actors_here
 
 REGISTRY = "registry"
 BALANCER = "balancer"
@@ -39,6 +43,11 @@ STOP_TRIES = 3
 def agent_name(agent_type: str) -> str:
     """Return the name of the actor that supervises an agent."""
     return f"agent/{agent_type}"
+
+
+def user_actor_name(name: str) -> str:
+    """Return the name, in the tree, of an actor of the user's."""
+    return f"actor/{name}"
 
 
 class ChildPlans:
@@ -61,6 +70,11 @@ class ChildPlans:
         return {agent_name(agent.agent_type): agent for agent in agents}
 
     @property
+    def user_actors(self) -> dict[str, ActorSpec]:
+        """The actors of the user's on this host, by their names in the tree."""
+        return {user_actor_name(name): spec for name, spec in actors_here(self.spec).items()}
+
+    @property
     def balancers(self) -> list[str]:
         """The names of the balancer's processes, each with a frontend of its own; the first one is `BALANCER`."""
         count = 0 if self.spec.balancer is None else self.spec.balancer.frontends
@@ -80,6 +94,7 @@ class ChildPlans:
         plans += [self._agent(name, agent, rank=ranks[agent.agent_type]) for name, agent in self.agents.items()]
         rank = ranks[LOAD_BALANCER] if LOAD_BALANCER in awaited else 0
         plans += [self._balancer(name, number, rank=rank) for number, name in enumerate(self.balancers, start=1)]
+        plans += [self._user_actor(name, spec) for name, spec in self.user_actors.items()]
         return plans if self.spec.metrics is None else [*plans, self._metrics()]
 
     def agent_plan(self, name: str) -> AgentPlan:
@@ -119,6 +134,7 @@ class ChildPlans:
         rank: int,
         first: Callable[[int], Any],
         stop_s: float | None = None,
+        own_end: OwnEnd | None = None,
     ) -> ChildPlan:
         keeps_processes = stop_s is not None
         spec = ChildSpec(
@@ -126,6 +142,7 @@ class ChildPlans:
             stop_rank=rank,
             stop_deadline_s=(stop_s or 0.0) + STOP_MARGIN_S,
             stop_tries=STOP_TRIES if keeps_processes else 1,
+            own_end=own_end,
         )
         return ChildPlan(spec=spec, actor_class=actor_class, first_message=first)
 
@@ -190,6 +207,14 @@ class ChildPlans:
             return StartMetrics(identity=identity, spec=self.spec.metrics, directory=directory)
 
         return self._plan(METRICS, MetricsActor, rank=0, first=first)
+
+    def _user_actor(self, name: str, spec: ActorSpec) -> ChildPlan:
+        def first(incarnation: int) -> StartUserActor:
+            full_name = on_host(spec.name, self.spec.host)
+            return StartUserActor(identity=self._identity(name, incarnation), spec=spec, name=full_name)
+
+        own_end = OwnEnd(restart=spec.restart, intensity=spec.intensity)
+        return self._plan(name, UserActor, rank=0, first=first, own_end=own_end)
 
     def _agent(self, name: str, agent: AgentSpec, *, rank: int) -> ChildPlan:
         def first(incarnation: int) -> StartAgent:

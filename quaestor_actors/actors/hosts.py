@@ -1,4 +1,4 @@
-"""The actor that knows the other hosts of a cluster, and speaks with their roots on behalf of operators.
+"""The actor that knows the other hosts of a cluster, and speaks with their roots on behalf of whoever asks.
 
 It hears of them from its own actor system, whose convention every host takes part in. No host is special, none
 supervises an actor of another one, and one that does not answer delays nobody but who waits for it, by a second.
@@ -27,8 +27,9 @@ from quaestor_actors.actors.hosts_messages import (
 from quaestor_actors.actors.records_messages import EventsReply, EventsRequest, OutputReply, OutputRequest
 from quaestor_actors.actors.root_messages import CommandReply, LoadsReply
 from quaestor_actors.actors.status_messages import StatusReply, StatusRequest
+from quaestor_actors.actors.user_actor_messages import FindElsewhere, FindHere, Located
 from quaestor_actors.actors.view import HostView, TreeView
-from quaestor_actors.core import inquiry, membership
+from quaestor_actors.core import finding, inquiry, membership
 from quaestor_actors.core.event import Event, EventKind
 from quaestor_actors.core.inquiry import Inquiry
 from quaestor_actors.core.membership import Host, HostState, Membership
@@ -46,7 +47,7 @@ RING_NAME = "hosts.events"
 class _Asked:
     """A question of an operator."""
 
-    request: HostsRequest
+    request: HostsRequest | FindElsewhere
     reply_to: ActorAddress
     inquiry: Inquiry
 
@@ -78,7 +79,9 @@ class HostsActor(TreeActor):
                 self._ask(request, message.reply_to)
             case PassedOn(request=EventsRequest() | OutputRequest() as request):
                 self.send(message.reply_to, records.answer(self._directory, request))
-            case StatusReply() | CommandReply() | LoadsReply() | EventsReply() | OutputReply():
+            case PassedOn(request=FindElsewhere() as request):
+                self._find(request, message.reply_to)
+            case StatusReply() | CommandReply() | LoadsReply() | EventsReply() | OutputReply() | Located():
                 self._answered(message)
             case Stop():
                 self.send(self.parent, Stopped(identity=self.identity))
@@ -152,11 +155,23 @@ class HostsActor(TreeActor):
             self.send(root, StatusRequest(request_id=_id(0, name)))
 
     def _ask(self, request: HostsRequest, reply_to: ActorAddress) -> None:
-        self._questions += 1
-        roots = {self._own: self.parent} | self._membership.reachable()
         asks = dict(request.asks)
         if (everywhere := asks.pop(EVERY_HOST, None)) is not None:
             asks = dict.fromkeys(self._membership.hosts, everywhere) | asks
+        self._inquire(request, asks, reply_to)
+
+    def _find(self, request: FindElsewhere, reply_to: ActorAddress) -> None:
+        question = FindHere(request_id="", name=request.name)
+        self._inquire(request, dict.fromkeys(self._candidates(request), question), reply_to)
+
+    def _candidates(self, request: FindElsewhere) -> list[str]:
+        """Return the hosts that may have the actor which somebody looks for."""
+        others = [name for name in self._membership.hosts if name != self._own]
+        return [name for name in others if request.host in {"", name}]
+
+    def _inquire(self, request: HostsRequest | FindElsewhere, asks: dict[str, Any], reply_to: ActorAddress) -> None:
+        self._questions += 1
+        roots = {self._own: self.parent} | self._membership.reachable()
         reached = [name for name in asks if name in roots]
         question = inquiry.begin(reached, now=self.outside.clock(), patience_s=PATIENCE_S)
         self._asked[str(self._questions)] = _Asked(request=request, reply_to=reply_to, inquiry=question)
@@ -181,13 +196,27 @@ class HostsActor(TreeActor):
         now = self.outside.clock()
         for number in [number for number, asked in self._asked.items() if asked.inquiry.is_over(now)]:
             asked = self._asked.pop(number)
-            self.send(asked.reply_to, self._reply(asked))
+            found = asked.request
+            answer = self._located(found, asked) if isinstance(found, FindElsewhere) else self._reply(found, asked)
+            self.send(asked.reply_to, answer)
         self.wake_at("questions", min((asked.inquiry.deadline for asked in self._asked.values()), default=None))
 
-    def _reply(self, asked: _Asked) -> HostsReply:
+    def _located(self, request: FindElsewhere, asked: _Asked) -> Located:
+        answers: dict[str, Located] = dict(asked.inquiry.answers)
+        standings = {name: answer.standing for name, answer in answers.items()}
+        hosts = [self._membership.hosts[name] for name in self._candidates(request)]
+        if request.host:
+            name, standing = request.host, finding.on_one_host(hosts[0], standings.get(request.host))
+        else:
+            name, standing = finding.on_any_host(request.name, hosts, standings)
+        if (found := answers.get(name)) is not None:
+            return replace(found, request_id=request.request_id)
+        return Located(request_id=request.request_id, name=request.name, standing=standing)
+
+    def _reply(self, request: HostsRequest, asked: _Asked) -> HostsReply:
         answers = asked.inquiry.answers
         # Who asks for no status has no use for the trees, which may be large.
-        is_status = any(isinstance(ask, StatusRequest) for _, ask in asked.request.asks)
+        is_status = any(isinstance(ask, StatusRequest) for _, ask in request.asks)
         hosts = []
         for host in self._membership.hosts.values():
             view = self._view(host)
@@ -198,7 +227,7 @@ class HostsActor(TreeActor):
                 view = replace(view, reason=self._why_no_answer(host))
             hosts.append(replace(view, is_current=host.name in answers))
         told = tuple((name, answer) for name, answer in answers.items() if not isinstance(answer, StatusReply))
-        return HostsReply(request_id=asked.request.request_id, own=self._own, hosts=tuple(hosts), answers=told)
+        return HostsReply(request_id=request.request_id, own=self._own, hosts=tuple(hosts), answers=told)
 
     def _why_no_answer(self, host: Host) -> str:
         is_starting = host.state is HostState.JOINED and host.root is None

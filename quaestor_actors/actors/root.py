@@ -50,6 +50,7 @@ from quaestor_actors.actors.root_messages import (
 from quaestor_actors.actors.root_notes import RootNotes
 from quaestor_actors.actors.root_view import RootView
 from quaestor_actors.actors.status_messages import StatusReply, StatusRequest
+from quaestor_actors.actors.user_actors import UserActors
 from quaestor_actors.actors.view import RegistryView, TreeView
 from quaestor_actors.adapters.tally import forget_tallies
 from quaestor_actors.adapters.term_file import TermFile
@@ -70,6 +71,7 @@ class RootSupervisor(TreeActor):
     _notes: RootNotes
     _floating: FloatingAgents
     _seen: RootView
+    _user_actors: UserActors
 
     def __init__(self) -> None:
         """Begin with nothing; StartRoot brings everything."""
@@ -118,7 +120,7 @@ class RootSupervisor(TreeActor):
                 self._notes.cluster("stopping", "as commanded")
                 self._floating.leave()
                 self._children.stop(force=message.force)
-            case _ if not (self._children.handle(message, sender) or self._floating.handle(message)):
+            case _ if not self._is_for_a_part(message, sender):
                 self.log.warning("unexpected message %s", type(message).__name__)
 
     def on_wake(self, _key: str) -> None:
@@ -128,6 +130,11 @@ class RootSupervisor(TreeActor):
     def on_log_level(self, message: SetLogLevel) -> None:
         """Pass it on."""
         self._children.broadcast(message)
+
+    def _is_for_a_part(self, message: Any, sender: ActorAddress) -> bool:
+        """Hand a message to whichever part of the root it is for; return whether there is one."""
+        is_of_children = self._children.handle(message, sender)
+        return is_of_children or self._floating.handle(message) or self._user_actors.handle(message, sender)
 
     @property
     def _spec(self) -> ClusterSpec:
@@ -151,6 +158,7 @@ class RootSupervisor(TreeActor):
             on_stopped=self._all_stopped,
         )
         self._seen = RootView(self, self._plans, self._children, self._notes)
+        self._user_actors = UserActors(self, self._plans, self._children)
         self._floating.keep(self._children)
         self._children.start()
         if message.spec.has_other_hosts:
@@ -167,7 +175,8 @@ class RootSupervisor(TreeActor):
                     self._tell_agent(effect.agent, OpenAgent())
                 case cluster.StartAfresh():
                     self.log.warning("%s: %s", effect.agent, effect.reason)
-                    self._tell_agent(effect.agent, RestartAgent(reason=effect.reason))
+                    if not self._user_actors.start_afresh(effect.agent, effect.reason):
+                        self._tell_agent(effect.agent, RestartAgent(reason=effect.reason))
                 case cluster.EndCluster():
                     self.log.warning("the cluster ends: %s", effect.reason)
                     self._notes.cluster("stopping", effect.reason)
@@ -260,6 +269,7 @@ class RootSupervisor(TreeActor):
     def _change(self, spec: ClusterSpec) -> None:
         before = self._spec
         kept, balancers = set(self._plans.agents), set(self._plans.balancers)
+        actors_before = self._plans.user_actors
         plans_before = {name: self._plans.agent_plan(name) for name in kept}
         self._plans.spec = self._floating.applied(spec)
         self._decide(cluster.Reconfigured(spec=spec))
@@ -269,6 +279,7 @@ class RootSupervisor(TreeActor):
             after = self._plans.agent_plan(name)
             if after != plans_before[name]:
                 self._tell_agent(after.spec.agent_type, ConfigureAgent(plan=after))
+        self._user_actors.changed(actors_before)
         if before.balancer is not None and spec.balancer not in {None, before.balancer}:
             for name in balancers & set(self._plans.balancers):
                 self._children.replace(name, "its configuration changed")
@@ -337,6 +348,8 @@ class RootSupervisor(TreeActor):
 
     def _tell_launcher(self) -> None:
         self._forget_owners()
+        for report in self._user_actors.reports(self._cluster):
+            self._decide(report)
         self._tell(self._seen.forget_members_without_agent())
         self._floating.tell(self._seen.members)
         self._tell(self._seen.news(self._cluster))

@@ -187,14 +187,14 @@ class RegistryReply:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LoadsRequest:
+class LoadsRequest(Crossing):
     """From anybody with the cookie: say how busy the members of this host are."""
 
     request_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LoadsReply:
+class LoadsReply(Crossing):
     """The answer to one LoadsRequest; it comes from a balancer itself, where there is one."""
 
     request_id: str

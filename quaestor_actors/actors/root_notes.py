@@ -18,7 +18,9 @@ from quaestor_actors.core.plan import Plan
 RING_NAME = "cluster.events"
 
 _BACK = frozenset({ActorState.STARTING.value, ActorState.RUNNING.value})
-_FAILED = frozenset({ActorState.CRASHED.value, ActorState.BACKING_OFF.value})
+_ENDED = frozenset(
+    {ActorState.CRASHED.value, ActorState.BACKING_OFF.value, ActorState.FAILED.value, ActorState.DONE.value}
+)
 
 
 class RootNotes:
@@ -107,12 +109,12 @@ class RootNotes:
 
 
 def of_actors(before: Mapping[str, ActorView], after: Mapping[str, ActorView], *, at: float) -> Iterator[Event]:
-    """Yield an event for each actor that has failed, is being replaced, or works again."""
+    """Yield an event for each actor that has ended by itself, is being replaced, or works again."""
     for name, actor in after.items():
         former = before.get(name)
         if former is not None and (former.state, former.restarts) == (actor.state, actor.restarts):
             continue
-        if actor.state in _FAILED or (actor.restarts and actor.state in _BACK):
+        if actor.state in _ENDED or (actor.restarts and actor.state in _BACK):
             yield Event(
                 at=at,
                 kind=EventKind.ACTOR,

@@ -96,7 +96,7 @@ class LocationView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LoadView:
+class LoadView(Crossing):
     """How busy a location is, as the balancer knows it."""
 
     service: str

@@ -83,5 +83,5 @@ def is_about(event: Event, selectors: Iterable[str]) -> bool:
 
 
 def _is_about(subject: str, name: str) -> bool:
-    own = (name, f"agent/{name}")
+    own = (name, f"agent/{name}", f"actor/{name}")
     return subject in own or subject.startswith(tuple(f"{each}{end}" for each in own for end in ("/", " at ")))

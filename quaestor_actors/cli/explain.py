@@ -13,6 +13,7 @@ from quaestor_actors.actors.view import AgentView, MemberView, TreeView
 from quaestor_actors.adapters import proc_stat
 from quaestor_actors.adapters.cluster_events import ClusterEvents, chosen
 from quaestor_actors.adapters.member_output import last_lines, output_files
+from quaestor_actors.cli.explain_actor import ExplainedActor, actor_listing, actor_of
 from quaestor_actors.cli.explain_rendering import Explained, explain_listing
 from quaestor_actors.cli.forms import Form
 from quaestor_actors.cli.inspect import fetch_tree
@@ -36,25 +37,28 @@ LINES = 10
 def explain(who: str, name: str | None, output: Output) -> None:
     """Say how a member is, why, what its last check said, what happens next, and what has happened to it.
 
-    MEMBER is a member (Worker/2) or an agent (Worker); of another one of several hosts Worker/2@a3. The last lines
-    that a member wrote are shown, too.
+    MEMBER is a member (Worker/2), an agent (Worker) or an actor (Thermometer); of another one of several hosts
+    Worker/2@a3. The last lines that a member wrote are shown, too.
 
     Example: quaestor explain Worker/2
     """
 
     def look() -> Listing[Event]:
-        width = output.screen().width
-        return explain_listing(find_out(who, name), width=width, is_wide=output.form is Form.WIDE)
+        width, is_wide = output.screen().width, output.form is Form.WIDE
+        known = find_out(who, name)
+        if isinstance(known, ExplainedActor):
+            return actor_listing(known, width=width, is_wide=is_wide)
+        return explain_listing(known, width=width, is_wide=is_wide)
 
     output.show(look)
 
 
-def find_out(who: str, name: str | None) -> Explained:
-    """Return what is known of a member or an agent of a running cluster.
+def find_out(who: str, name: str | None) -> Explained | ExplainedActor:
+    """Return what is known of a member, an agent or an actor of a running cluster.
 
     Raises:
         NotRunningError: no such cluster runs, or it does not answer.
-        ConflictError: it has no such member or agent.
+        ConflictError: it has nobody of that name.
     """
     shown = fetch_tree(name)
     if shown.hosts:
@@ -65,14 +69,16 @@ def find_out(who: str, name: str | None) -> Explained:
     return with_own_records(known, who)
 
 
-def what_tree_says(tree: TreeView, who: str) -> Explained:
-    """Return what the tree of a host says of a member or an agent.
+def what_tree_says(tree: TreeView, who: str) -> Explained | ExplainedActor:
+    """Return what the tree of a host says of a member, an agent or an actor.
 
     Raises:
-        ConflictError: there is no such member or agent.
+        ConflictError: there is nobody of that name.
     """
     member = next((each for each in tree.members if each.member == who), None)
     agent = agent_of(tree, who.removesuffix("/*") if member is None else who.rpartition("/")[0])
+    if agent is None and (actor := actor_of(tree, who)) is not None:
+        return ExplainedActor(cluster=tree.cluster, actor=actor, events=(), now=time.time())
     if agent is None:
         raise ConflictError(_unknown(tree, who))
     return Explained(
@@ -89,11 +95,14 @@ def what_tree_says(tree: TreeView, who: str) -> Explained:
     )
 
 
-def with_own_records(known: Explained, who: str) -> Explained:
+def with_own_records(known: Explained | ExplainedActor, who: str) -> Explained | ExplainedActor:
     """Return it with what the files and the processes of this machine tell."""
-    directory, member = log_directory_of(known.cluster), known.member
-    path = None if member is None else output_files(directory).get(who)
+    directory = log_directory_of(known.cluster)
     found = chosen(ClusterEvents(directory).added(), [who], count=EVENTS)
+    if isinstance(known, ExplainedActor):
+        return replace(known, events=tuple(reversed(found)))
+    member = known.member
+    path = None if member is None else output_files(directory).get(who)
     return replace(
         known,
         started=None if member is None else _started(member),
@@ -111,7 +120,8 @@ def agent_of(tree: TreeView, agent_type: str) -> AgentView | None:
 def _unknown(tree: TreeView, who: str) -> str:
     agents = [each.agent for each in tree.agents]
     members = [each.member for each in members_in_order(tree)]
-    there = ", ".join((*agents, *members)) or "nobody"
+    actors = [each.name.removeprefix("actor/") for each in tree.actors if each.name.startswith("actor/")]
+    there = ", ".join((*agents, *members, *actors)) or "nobody"
     return f"the cluster {tree.cluster!r} has no member or agent {who!r}; there are: {there}"
 
 

@@ -9,6 +9,7 @@ from quaestor_actors.actors.view import HostView, TreeView
 from quaestor_actors.cli.asking import running_cluster
 from quaestor_actors.cli.asking_hosts import why_not
 from quaestor_actors.cli.explain import EVENTS, LINES, agent_of, shown_lines, what_tree_says, with_own_records
+from quaestor_actors.cli.explain_actor import ExplainedActor, actor_of
 from quaestor_actors.cli.explain_rendering import Explained
 from quaestor_actors.cli.host_records import HostRecords
 from quaestor_actors.cli.render import Shown
@@ -16,11 +17,11 @@ from quaestor_actors.core.host_selector import split
 from quaestor_actors.errors import ConflictError, OperationError
 
 
-def find_out_on_hosts(shown: Shown, text: str) -> Explained:
-    """Return what is known of a member or an agent: `Worker/2@a3`; without a host of this one, or the only one.
+def find_out_on_hosts(shown: Shown, text: str) -> Explained | ExplainedActor:
+    """Return what is known of somebody: `Worker/2@a3`; without a host of the one of this host, or of the only one.
 
     Raises:
-        ConflictError: there is no such member or agent, or it is on several other hosts.
+        ConflictError: there is nobody of that name, or on several other hosts.
         OperationError: nothing is known of the host.
         NotRunningError: this host's own root has ended, or does not answer.
     """
@@ -49,17 +50,18 @@ def _meant(shown: Shown, text: str) -> tuple[str, HostView]:
 
 
 def _has(tree: TreeView, who: str) -> bool:
-    return agent_of(tree, who.removesuffix("/*")) is not None or any(each.member == who for each in tree.members)
+    is_agent = agent_of(tree, who.removesuffix("/*")) is not None
+    return is_agent or any(each.member == who for each in tree.members) or actor_of(tree, who) is not None
 
 
-def _with_records(known: Explained, who: str) -> Explained:
+def _with_records(known: Explained | ExplainedActor, who: str) -> Explained | ExplainedActor:
     assert known.host is not None  # noqa: S101 - set by the caller
     name = known.host.name
     records = HostRecords(running_cluster(known.cluster))
     said = records.ask({name: EventsRequest(request_id="", selectors=(who,), count=EVENTS)}).get(name)
     if isinstance(said, EventsReply):
         known = replace(known, events=tuple(reversed(said.events)))
-    if known.member is None:
+    if isinstance(known, ExplainedActor) or known.member is None:
         return known
     written = records.ask({name: OutputRequest(request_id="", selectors=(who,), count=LINES)}).get(name)
     if isinstance(written, OutputReply) and written.outputs:

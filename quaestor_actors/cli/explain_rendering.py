@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import tzinfo
 from typing import Any
@@ -65,15 +66,17 @@ def explain_listing(
         zone: of the times that people read; None: of this machine.
     """
     facts = _member_facts(known, known.member) if known.member is not None else _agent_facts(known)
-    facts = [*_host_facts(known), *facts]
-    above = [_title(known), *_wrapped(facts, None if is_wide else width)]
+    facts = [*host_facts(known.host, known.now), *facts]
+    above = [_title(known), *wrapped(facts, None if is_wide else width)]
     below = _output_lines(known)
     return Listing(
         columns=event_columns(zone),
         rows=known.events,
         document=_document(known),
         head=tuple("".join(text for text, _ in line) for line in (*above, *below)) if is_wide else (),
-        drawing=None if is_wide else (*above, *_event_lines(known), *below),
+        drawing=None
+        if is_wide
+        else (*above, *event_lines(known.events, known.now, has_subjects=known.member is None), *below),
     )
 
 
@@ -96,11 +99,11 @@ def _title(known: Explained) -> Line:
     )
 
 
-def _host_facts(known: Explained) -> list[tuple[str, str]]:
-    host = known.host
+def host_facts(host: HostView | None, now: float) -> list[tuple[str, str]]:
+    """Return what there is to say of a host that does not answer."""
     if host is None or host.is_current:
         return []
-    last = age(known.now - (host.tree_at or known.now))
+    last = age(now - (host.tree_at or now))
     return [("host", f"{host.name}: {words(host.state)}: {host.reason}; this is what it said {last} ago")]
 
 
@@ -166,7 +169,8 @@ def _agent_facts(known: Explained) -> list[tuple[str, str]]:
     return facts
 
 
-def _wrapped(facts: list[tuple[str, str]], width: int | None) -> list[Line]:
+def wrapped(facts: list[tuple[str, str]], width: int | None) -> list[Line]:
+    """Return the lines of a screen with a label in front of each fact; None: a fact is one line."""
     lines: list[Line] = []
     for label, text in facts:
         room = None if width is None else max(20, width - _LABEL_WIDTH - 2)
@@ -177,12 +181,13 @@ def _wrapped(facts: list[tuple[str, str]], width: int | None) -> list[Line]:
     return lines
 
 
-def _event_lines(known: Explained) -> list[Line]:
+def event_lines(events: Sequence[Event], now: float, *, has_subjects: bool) -> list[Line]:
+    """Return the lines of a screen that tell what has happened, the newest first."""
     lines: list[Line] = [(("", None),), (("events, the newest first", None),)]
-    for event in known.events:
-        who = "" if known.member is not None else f"{event.subject}  "
+    for event in events:
+        who = f"{event.subject}  " if has_subjects else ""
         before = f"{words(event.before)} -> " if event.before else ""
-        when = f"{age(known.now - event.at)} ago"
+        when = f"{age(now - event.at)} ago"
         lines.append(
             (
                 (f"  {when:{_LABEL_WIDTH}}{who}{before}", None),
@@ -190,7 +195,7 @@ def _event_lines(known: Explained) -> list[Line]:
                 (f"  {event.reason}", None),
             )
         )
-    return lines if known.events else [*lines, (("  none", None),)]
+    return lines if events else [*lines, (("  none", None),)]
 
 
 def _output_lines(known: Explained) -> list[Line]:

@@ -37,9 +37,13 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
             "Of `metrics`: the address, or its name. There is no login: let nobody reach it who must not read"
             " it. Default: 127.0.0.1."
         ),
+        "actors": "Mapping from names to actors of your own, see `actors`.",
         "hosts": "Mapping from names to the machines that are one cluster, see below. Default: this machine alone.",
         "address": "Of one of `hosts`: the IPv4 address by which the others reach it.",
         "adminPort": "Of one of `hosts`: the port of its actors. Default: 7071.",
+        "capabilities": (
+            "Of one of `hosts`: what it can do that not every host can, `[camera, gpu]`; actors may require it."
+        ),
         "allowedNetworks": (
             "Who else may connect to the ports of actors: networks such as `10.0.0.0/24`, or addresses. "
             "Default: the hosts alone."
@@ -47,6 +51,29 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "cookieFile": (
             "The secret that all hosts have in common, from the folder of the file. Default: `QUAESTOR_COOKIE`."
         ),
+    },
+    "actors": {
+        "class": (
+            "`package.module:Class`, derived from `quaestor_actors.actor.Actor`; installed beside quaestor, "
+            "in PYTHONPATH, or in the folder of the file."
+        ),
+        "settings": "Mapping: the arguments of the class, by name.",
+        "hosts": "Names of hosts that run it, one each. Default: all that have what is required.",
+        "requires": (
+            "Capabilities that a host must have to run it, `[camera]`; those that the class requires by "
+            "itself are added."
+        ),
+        "restart": (
+            "Which ends are followed by a new one: `permanent` all, `transient` all but `finish()`, "
+            "`temporary` none. Default: permanent."
+        ),
+        "intensity": (
+            "More restarts than this within the period, and the actor is given up: it is `failed`. Default: no limit."
+        ),
+        "periodSeconds": (
+            "More restarts than this within the period, and the actor is given up: it is `failed`. Default: 60."
+        ),
+        "essential": "If the actor is given up, the cluster ends on this host with exit code 1. Default: false.",
     },
     "agents": {
         "agentType": (

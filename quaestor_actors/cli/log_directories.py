@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 
 from quaestor_actors.adapters import runtime_directory
-from quaestor_actors.cli.asking import own_host, running_in
+from quaestor_actors.cli.asking import own_host
 from quaestor_actors.errors import NotRunningError, OperationError
+from quaestor_actors.system.running import running_in
 
 
 def log_directory_of(name: str | None) -> Path:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from quaestor_actors.actors.view import AgentView, HostView, MemberView, RegistryView, TreeView
+from quaestor_actors.actors.view import ActorView, AgentView, HostView, MemberView, RegistryView, TreeView
 from quaestor_actors.cli.listing import SCHEMA_VERSION, Column, Listing, Tier, colour_of_state
 from quaestor_actors.cli.render_coordination import coordination_document, place_lines, trouble_lines
 from quaestor_actors.cli.table import aligned
@@ -128,7 +128,7 @@ def _head(shown: Shown) -> tuple[str, ...]:
     if shown.launcher_pid is None:
         lines.append("its launcher was killed; everything runs on, and `quaestor cluster` takes over")
     lines += [*registry_lines(tree.registry, shown.now), *trouble_lines(tree.coordination)]
-    return (*lines, *place_lines(tree.coordination), *agent_lines(tree.agents))
+    return (*lines, *place_lines(tree.coordination), *agent_lines(tree.agents), *actor_lines(tree.actors))
 
 
 def registry_lines(registry: RegistryView | None, now: float) -> list[str]:
@@ -157,6 +157,15 @@ def agent_lines(agents: Iterable[AgentView]) -> list[str]:
         if agent.to_replace:
             lines.append(f"agent {agent.agent}: still to be replaced: {', '.join(agent.to_replace)}")
     return lines
+
+
+def actor_lines(actors: Iterable[ActorView]) -> list[str]:
+    """Return a line for each actor of the user's that does not simply run."""
+    return [
+        f"actor {actor.name.removeprefix('actor/')}: {words(actor.state)}: {actor.reason}"
+        for actor in actors
+        if actor.name.startswith("actor/") and actor.state not in {"running", "starting"}
+    ]
 
 
 def _natural(member: MemberView) -> tuple[str, int]:

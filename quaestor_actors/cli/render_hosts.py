@@ -16,6 +16,7 @@ from quaestor_actors.cli.listing import SCHEMA_VERSION, Column, Listing, Tier, c
 from quaestor_actors.cli.render import (
     IN_MEMORY,
     Shown,
+    actor_lines,
     age,
     agent_lines,
     cluster_document,
@@ -211,7 +212,10 @@ def _head(shown: Shown) -> tuple[str, ...]:
     for host in shown.hosts:
         if host.tree is not None and host.is_current:
             told = (*registry_lines(host.tree.registry, shown.now), *trouble_lines(host.tree.coordination))
-            lines += [f"{host.name}: {line}" for line in (*told, *agent_lines(host.tree.agents))]
+            lines += [
+                f"{host.name}: {line}"
+                for line in (*told, *agent_lines(host.tree.agents), *actor_lines(host.tree.actors))
+            ]
     return (*lines, *place_lines(_coordination(shown)))
 
 

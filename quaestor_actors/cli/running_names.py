@@ -16,7 +16,7 @@ def cluster_names(_context: click.Context, _parameter: click.Parameter, incomple
     """Return the names of the clusters that run here."""
     # Only a shell that completes pays for these, here and below.
     from quaestor_actors.adapters import runtime_directory
-    from quaestor_actors.cli.asking import running_in
+    from quaestor_actors.system.running import running_in
 
     names = [directory.name for directory in running_in(runtime_directory.base_directory(os.environ))]
     return [name for name in names if name.startswith(incomplete)]

@@ -56,7 +56,14 @@ def configuration_schema(file: ConfigFile) -> dict[str, Any]:
     """Return the schema of a file. Nothing is required in it, because names compare case-insensitively."""
     # The validation library takes a tenth of a second.
     from quaestor_actors.config import CLUSTER_FILE, LOAD_BALANCER_FILE
-    from quaestor_actors.config.schema import ClusterKeys, FloatingKeys, HostKeys, LoadBalancerKeys, MetricsKeys
+    from quaestor_actors.config.schema import (
+        ActorKeys,
+        ClusterKeys,
+        FloatingKeys,
+        HostKeys,
+        LoadBalancerKeys,
+        MetricsKeys,
+    )
     from quaestor_actors.config.schema_agent import AgentKeys
 
     # In the mapping form an agent may have nothing but its name.
@@ -84,6 +91,7 @@ def configuration_schema(file: ConfigFile) -> dict[str, Any]:
         "definitions": {
             name: _section(keys, name),
             "agent": agent_keys,
+            "actor": _section(ActorKeys, "actors", at="actor"),
             "host": _section(HostKeys, "clusterConfig", at="host"),
             "floating": floating,
             "metrics": metrics,
@@ -143,6 +151,8 @@ def _special_rules() -> dict[str, dict[str, Any]]:
     limit = {"anyOf": [{"type": "integer", "minimum": 0}, _word("unlimited")]}
     return {
         "adminPort": port,
+        "clusterConfig.actors": {"type": "object", "additionalProperties": {"$ref": "#/definitions/actor"}},
+        "class": {"type": "string", "pattern": r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$"},
         "clusterConfig.hosts": {"type": "object", "additionalProperties": {"$ref": "#/definitions/host"}},
         "clusterShutdownAction": _word("None", "Kill"),
         "dependsOn": {

@@ -54,11 +54,11 @@ def _pinned(agent: AgentSection, hosts: Hosts, report: Report) -> AgentSection:
     entry = section.entries["hosts"]
     if not section.keys.hosts:
         report.fault(entry.value, "names no host; remove it for all of them, or set processCount: 0 for none")
-    names = _known(entry, section.keys.hosts, hosts, report)
+    names = known_hosts(entry, section.keys.hosts, hosts, report)
     return replace(agent, hosts=names, is_here=hosts.own is not None and hosts.own.name in names)
 
 
-def _known(entry: Entry, written: tuple[str, ...], hosts: Hosts, report: Report) -> tuple[str, ...]:
+def known_hosts(entry: Entry, written: tuple[str, ...], hosts: Hosts, report: Report) -> tuple[str, ...]:
     """Return the proper names of hosts; report those that there are not, or that are there twice."""
     known: dict[str, None] = {}
     for at, name in enumerate(written):
@@ -93,7 +93,7 @@ def _floating(agent: AgentSection, hosts: Hosts, *, has_etcd: bool, report: Repo
     inner = read_section(entry.node, FloatingKeys, report=report, place=entry.value)
     prefer: tuple[str, ...] = ()
     if "prefer" in inner.entries:
-        prefer = _known(inner.entries["prefer"], inner.keys.prefer, hosts, report)
+        prefer = known_hosts(inner.entries["prefer"], inner.keys.prefer, hosts, report)
     floating = Floating(agent=agent.agent_type, count=inner.keys.count, spread=inner.keys.spread, prefer=prefer)
     if agent.is_builtin_balancer:
         return agent

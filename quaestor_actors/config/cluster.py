@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from quaestor_actors.config.actors import read_actors
 from quaestor_actors.config.agent_hosts import settled
 from quaestor_actors.config.agents import (
     AgentSection,
@@ -118,6 +119,8 @@ def load_cluster(directory: Path, *, environ: Mapping[str, str], host: str | Non
         report=report,
     )
     agents = settled(_managed_agents(entries.get("agents"), report), around.hosts, report)
+    types = [agent.agent_type for agent in agents]
+    actors = read_actors(section, around.hosts, agent_types=types, folder=directory, report=report)
     etcd = _etcd(agents, around)
     builtin = next((agent for agent in agents if agent.is_builtin_balancer), None)
     balancer_file, balancer = None, None
@@ -136,7 +139,7 @@ def load_cluster(directory: Path, *, environ: Mapping[str, str], host: str | Non
     has_second = builtin is not None and os.path.lexists(second)
     # A second one that cannot be read is a fault, which is reported already.
     documents = [root, *filter(None, [read_document(second, Report(file=str(second)))] if has_second else [])]
-    spec = replace(_on_hosts(spec, section, around), metrics=metrics, digest=digest_of(documents))
+    spec = replace(_on_hosts(spec, section, around), metrics=metrics, digest=digest_of(documents), actors=actors)
     faults = (*report.sorted_faults(), *balancer_report.sorted_faults())
     if faults:
         raise ConfigError(faults)

@@ -83,7 +83,12 @@ def read_hosts(section: Section[ClusterKeys], *, chosen: str | None, report: Rep
             report.fault(host.place.named(host.path_of("address")), "missing; the other hosts must know where it is")
     sound = {name: host for name, host in found.items() if "address" in host.entries and not host.broken}
     specs = tuple(
-        HostSpec(name=name, address=host.keys.address or "", admin_port=host.keys.admin_port)
+        HostSpec(
+            name=name,
+            address=host.keys.address or "",
+            admin_port=host.keys.admin_port,
+            capabilities=tuple(dict.fromkeys(host.keys.capabilities)),
+        )
         for name, host in sound.items()
     )
     is_complete = 0 < len(found) == len(sound)

@@ -15,6 +15,9 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from quaestor_actors.config.value_rules import (
+    ActorName,
+    Capability,
+    ClassName,
     FileName,
     FrontendCount,
     HostAddress,
@@ -30,7 +33,7 @@ from quaestor_actors.config.value_rules import (
     SomeProcesses,
     word_of,
 )
-from quaestor_actors.core.restart import AutoShutdown, Strategy
+from quaestor_actors.core.restart import AutoShutdown, RestartType, Strategy
 from quaestor_actors.core.spec import ADMIN_PORT
 
 StrategyWord = Annotated[Strategy, word_of(Strategy)]
@@ -101,6 +104,21 @@ class ClusterKeys(Keys):
     cookie_file: FileName | None = None
     metrics: dict[str, object] | None = None
     """Is read as `MetricsKeys`."""
+    actors: dict[ActorName, dict[str, object]] = Field(default_factory=dict)
+    """Each is read as `ActorKeys`."""
+
+
+class ActorKeys(Keys):
+    """One of the `actors` of `clusterConfig`."""
+
+    class_name: Annotated[ClassName | None, Field(alias="class")] = None
+    settings: dict[str, object] = Field(default_factory=dict)
+    hosts: tuple[HostName, ...] = ()
+    requires: tuple[Capability, ...] = ()
+    restart: Annotated[RestartType, word_of(RestartType)] = RestartType.PERMANENT
+    intensity: Restarts | None = None
+    period_seconds: Period = 60.0
+    essential: bool = False
 
 
 class HostKeys(Keys):
@@ -108,6 +126,7 @@ class HostKeys(Keys):
 
     address: HostAddress | None = None
     admin_port: Port = ADMIN_PORT
+    capabilities: tuple[Capability, ...] = ()
 
 
 class FloatingKeys(Keys):

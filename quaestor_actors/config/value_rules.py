@@ -101,6 +101,27 @@ def _host_label(text: str) -> str:
     return text
 
 
+def _actor_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9._-]{0,59}", text, re.ASCII):
+        rule = "a letter and then letters, digits, `.`, `-` or `_`, 60 at most"
+        raise _broken(f"expected the name of an actor, {rule}, found text '{shown(text)}'")
+    return text
+
+
+def _capability(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}", text, re.ASCII):
+        rule = "letters, digits, `.`, `-` or `_`, 60 at most"
+        raise _broken(f"expected a capability, {rule}, found text '{shown(text)}'")
+    return text
+
+
+def _class_name(text: str) -> str:
+    name = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*"
+    if not re.fullmatch(rf"{name}:{name}", text, re.ASCII):
+        raise _expected("package.module:Class")
+    return text
+
+
 def _host_address(text: str) -> str:
     try:
         address = ipaddress.IPv4Address(text)
@@ -271,6 +292,10 @@ Checks = Annotated[int, Field(ge=1, le=_MAX_CHECKS)]
 Port = Annotated[int, AfterValidator(_port)]
 HostName = Annotated[str, AfterValidator(_host_name)]
 HostLabel = Annotated[str, AfterValidator(_host_label)]
+ActorName = Annotated[str, AfterValidator(_actor_name)]
+Capability = Annotated[str, AfterValidator(_capability)]
+ClassName = Annotated[str, AfterValidator(_class_name)]
+"""Says nothing about whether there is such a class."""
 HostAddress = Annotated[str, AfterValidator(_host_address)]
 Network = Annotated[str, AfterValidator(_network)]
 Endpoint = Annotated[tuple[str, int], PlainValidator(_endpoint)]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from quaestor_actors.core.restart import Backoff, Intensity
+from quaestor_actors.core.restart import Backoff, Intensity, RestartType
 
 
 class ActorState(StrEnum):
@@ -19,10 +19,26 @@ class ActorState(StrEnum):
     BACKING_OFF = "backing_off"
     STOPPING = "stopping"
     STOPPED = "stopped"
+    DONE = "done"
+    """It has ended by itself, and is not started again."""
+    FAILED = "failed"
+    """It was given up."""
 
 
-ABSENT = frozenset({ActorState.PENDING, ActorState.BACKING_OFF, ActorState.STOPPED})
+AT_REST = frozenset({ActorState.STOPPED, ActorState.DONE, ActorState.FAILED})
+"""States that an actor does not leave by itself."""
+
+ABSENT = frozenset({ActorState.PENDING, ActorState.BACKING_OFF}) | AT_REST
 """States without an actor; what is told of one then is late, because its end was told already."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnEnd:
+    """What follows the end of an actor that the others can do without: it is a matter between it and the root alone."""
+
+    restart: RestartType = RestartType.PERMANENT
+    intensity: Intensity | None = None
+    """More restarts than this and it is given up; None: there is no limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +51,8 @@ class ChildSpec:
     stop_deadline_s: float
     stop_tries: int = 1
     """How many actors are asked to stop, one after the other, if each ends before it has stopped what it keeps."""
+    own_end: OwnEnd | None = None
+    """None: it is always started again, and each time counts in the tree's intensity."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +74,10 @@ class Child:
     """It is not configured any more: its end, which was asked for, is not followed by another one."""
     replacing: bool = False
     """Its end was asked for, and is followed by another one at once."""
+    finished: bool = False
+    """It has said, without having been asked to stop, that it has done its work; its end follows."""
+    restarts: tuple[float, ...] = ()
+    """When it was restarted lately, if there is a limit of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +118,7 @@ class ChildCrashed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildStopped:
-    """An actor reports that it has stopped in order; its end follows."""
+    """An actor reports that it has stopped in order, as asked or because its work is done; its end follows."""
 
     name: str
     incarnation: int

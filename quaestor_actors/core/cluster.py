@@ -14,7 +14,8 @@ from quaestor_actors.core.agent import Group, Phase
 from quaestor_actors.core.member import MemberState
 from quaestor_actors.core.restart import AutoShutdown, Intensity, Strategy
 from quaestor_actors.core.rolling import outdated
-from quaestor_actors.core.spec import AgentSpec, ClusterSpec, Condition
+from quaestor_actors.core.spec import ActorSpec, AgentSpec, ClusterSpec, Condition
+from quaestor_actors.core.user_actor import actors_here
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +44,13 @@ class Agent:
     report: AgentReport = field(default_factory=AgentReport)
     open: bool = False
     """Its gate: whether everything that it depends on has been reached once."""
+    noun: str = "agent"
+    """What people call it: an actor of the user's is like an agent whose only member it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
-    """All agents by type, in the order of the specification."""
+    """All agents by type, in the order of the specification, then actors of users by name."""
 
     agents: Mapping[str, Agent] = field(default_factory=lambda: MappingProxyType({}))
     strategy: Strategy = Strategy.ONE_FOR_ONE
@@ -110,9 +113,10 @@ def create(spec: ClusterSpec) -> Cluster:
 
 def _configured(cluster: Cluster, spec: ClusterSpec) -> Cluster:
     agents = {agent.agent_type: _agent(agent, cluster.agents.get(agent.agent_type)) for agent in spec.agents}
+    actors = {name: _actor(actor, cluster.agents.get(name)) for name, actor in actors_here(spec).items()}
     return replace(
         cluster,
-        agents=MappingProxyType(agents),
+        agents=MappingProxyType({**agents, **actors}),
         strategy=spec.strategy,
         intensity=spec.intensity,
         auto_shutdown=spec.auto_shutdown,
@@ -122,6 +126,10 @@ def _configured(cluster: Cluster, spec: ClusterSpec) -> Cluster:
 def _agent(spec: AgentSpec, known: Agent | None) -> Agent:
     agent = known or Agent(open=not spec.depends_on)
     return replace(agent, depends_on=spec.depends_on, essential=spec.essential, significant=spec.significant)
+
+
+def _actor(spec: ActorSpec, known: Agent | None) -> Agent:
+    return replace(known or Agent(), open=True, noun="actor", essential=spec.essential)
 
 
 def report_of(group: Group) -> AgentReport:
@@ -181,15 +189,19 @@ def _phase_changed(cluster: Cluster, name: str, before: Phase, now: float) -> St
 
 def _gave_up(cluster: Cluster, name: str, agent: Agent, now: float) -> Step:
     if agent.essential:
-        why = f"the essential agent {name} gave up: {agent.report.reason}"
+        why = f"the essential {agent.noun} {name} {_given_up(agent)}: {agent.report.reason}"
         return replace(cluster, ending=True), (EndCluster(reason=why, failed=True),)
     recent = (*cluster.intensity.recent(cluster.restarts, now), now)
     cluster = replace(cluster, restarts=recent)
     if len(recent) > cluster.intensity.limit:
         return cluster, ()
-    reason = f"agent {name} gave up and is started afresh: {agent.report.reason}"
+    reason = f"{agent.noun} {name} {_given_up(agent)} and is started afresh: {agent.report.reason}"
     companions = _companions(cluster, name)
     return cluster, tuple(StartAfresh(agent=other, reason=reason) for other in (name, *companions))
+
+
+def _given_up(agent: Agent) -> str:
+    return "gave up" if agent.noun == "agent" else "was given up"
 
 
 def _companions(cluster: Cluster, name: str) -> list[str]:

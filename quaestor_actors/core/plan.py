@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
 from quaestor_actors.core.rules import STARTED_WITH, fingerprints
-from quaestor_actors.core.spec import AgentSpec, BalancerSpec, ClusterSpec
+from quaestor_actors.core.spec import ActorSpec, AgentSpec, BalancerSpec, ClusterSpec
+from quaestor_actors.core.user_actor import actors_here
 
 _FIXED: Final = {
     "host": "which of the hosts this is",
@@ -25,7 +26,7 @@ class Action:
     """One thing that will be done."""
 
     subject: str
-    """An agent, a member, the balancer or the cluster."""
+    """An agent, a member, an actor of the user's, the balancer or the cluster."""
     verb: str
     """`start`, `stop`, `replace` (stop, then start), or `change` (nothing stops)."""
     detail: str
@@ -51,7 +52,7 @@ def diff(old: ClusterSpec, new: ClusterSpec) -> Plan:
         return Plan(
             refusal=f"the cluster is called {old.name!r}, and its name cannot change to {new.name!r} while it runs"
         )
-    if fixed := _changed(old, new, only=_FIXED):
+    if fixed := _changed(_without_capabilities(old), _without_capabilities(new), only=_FIXED):
         names = " and ".join(_FIXED[name] for name in fixed)
         return Plan(refusal=f"{names} cannot change while the cluster runs, as {_WHY_FIXED}")
     if old.hosts and _floats(old) and _floats(new) and _is_another_store(old, new):
@@ -60,8 +61,10 @@ def diff(old: ClusterSpec, new: ClusterSpec) -> Plan:
             "stop the cluster on all hosts, or name an endpoint of the old one as well"
         )
     actions = []
-    if settings := _changed(old, new, without={"agents", "balancer", "static_agents", "stores"}):
-        actions.append(Action(subject=new.name, verb="change", detail=", ".join(settings)))
+    if settings := _changed(old, new, without={"agents", "actors", "balancer", "static_agents", "stores"}):
+        # What else is said of hosts is fixed.
+        named = ("capabilities" if name == "hosts" else name for name in settings)
+        actions.append(Action(subject=new.name, verb="change", detail=", ".join(named)))
     before = {agent.agent_type: agent for agent in old.agents if not agent.is_builtin_balancer}
     after = {agent.agent_type: agent for agent in new.agents if not agent.is_builtin_balancer}
     for name, agent in before.items():
@@ -69,12 +72,18 @@ def diff(old: ClusterSpec, new: ClusterSpec) -> Plan:
     for name, agent in after.items():
         if name not in before:
             actions.append(Action(subject=name, verb="start", detail=f"{_count(agent)}, added"))
+    actions.extend(_actors(actors_here(old), actors_here(new)))
     actions.extend(_balancer(old.balancer, new.balancer))
     if old.stores != new.stores:
         actions.append(Action(subject="registry", verb="replace", detail="where the store is changed"))
     if old.static_agents != new.static_agents:
         actions.append(Action(subject="registry", verb="change", detail="the services that somebody else runs"))
     return Plan(actions=tuple(actions))
+
+
+def _without_capabilities(spec: ClusterSpec) -> ClusterSpec:
+    # Nobody was started with these: they decide where actors of users are to run.
+    return replace(spec, hosts=tuple(replace(host, capabilities=()) for host in spec.hosts))
 
 
 def _floats(spec: ClusterSpec) -> bool:
@@ -113,6 +122,19 @@ def _kept(old: AgentSpec, new: AgentSpec) -> list[Action]:
     ]
     if settings:
         actions.append(Action(subject=new.agent_type, verb="change", detail=settings))
+    return actions
+
+
+def _actors(old: Mapping[str, ActorSpec], new: Mapping[str, ActorSpec]) -> list[Action]:
+    actions = [
+        Action(subject=name, verb="stop", detail="actor, no longer configured here") for name in old if name not in new
+    ]
+    for name, actor in new.items():
+        if name not in old:
+            actions.append(Action(subject=name, verb="start", detail="actor, added"))
+        elif changed := _changed(old[name], actor):
+            verb = "change" if actor.made_of == old[name].made_of else "replace"
+            actions.append(Action(subject=name, verb=verb, detail=f"actor, {', '.join(changed)} changed"))
     return actions
 
 

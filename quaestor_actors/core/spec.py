@@ -7,8 +7,10 @@ seconds (`_s`).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from quaestor_actors.core.location import ClientTls
 from quaestor_actors.core.placement import Floating
@@ -181,6 +183,33 @@ class AgentSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ActorSpec:
+    """An actor of the user's in the tree of each host that it runs on; `core.user_actor` says which these are."""
+
+    name: str
+    class_name: str
+    """`package.module:Class`, a subclass of `quaestor_actors.actor.Actor`."""
+    folder: str | None = None
+    """Where its module is looked for after all other places; None: nowhere else."""
+    settings: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
+    """The arguments of the class, by name: text, numbers, booleans, lists and mappings. May hold secrets."""
+    hosts: tuple[str, ...] = ()
+    """Names of those it runs on; none: all of the cluster's that can do what it requires."""
+    requires: tuple[str, ...] = ()
+    """Capabilities of a host that it cannot do without; where there are no hosts there is nothing to choose from."""
+    restart: RestartType = RestartType.PERMANENT
+    intensity: Intensity | None = None
+    """More restarts of it than this and it is given up; None: there is no limit."""
+    essential: bool = False
+    """If it is given up, the cluster ends on this host, with exit code 1."""
+
+    @property
+    def made_of(self) -> tuple[Any, ...]:
+        """What it has to be made anew for, if that changes."""
+        return self.class_name, self.folder, self.settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BalancerSpec:
     """The look-aside load balancer: where it listens and how it judges locations."""
 
@@ -239,6 +268,8 @@ class HostSpec:
     address: str
     """IPv4, by which the other hosts reach it."""
     admin_port: int = ADMIN_PORT
+    capabilities: tuple[str, ...] = ()
+    """What it can do that not every host can; actors of the user's may require it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,6 +303,8 @@ class ClusterSpec:
     log_level: str = "info"
     """Of the system's own log: `debug`, `info`, `warning` or `error`."""
     agents: tuple[AgentSpec, ...] = ()
+    actors: tuple[ActorSpec, ...] = ()
+    """Of the user's, on whichever hosts."""
     balancer: BalancerSpec | None = None
     """None: this cluster has no built-in balancer."""
     static_agents: tuple[AgentSpec, ...] = field(default=())

@@ -2,7 +2,8 @@
 
 Strategy one_for_one: an actor that ends is replaced at once; one that goes on ending, after growing pauses, so that a
 cause that passes (a port that somebody holds for a while) does not bring the tree down. If more actors end within the
-period than the intensity allows, the supervisor gives up (OTP: it terminates, and its own supervisor decides).
+period than the intensity allows, the supervisor gives up (OTP: it terminates, and its own supervisor decides). An actor
+with a rule of its own for its end does not count there: it may be done, or given up, and the others go on.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import assert_never
 
 from quaestor_actors.core.actor import (
     ABSENT,
+    AT_REST,
     ActorState,
     AskToStop,
     Child,
@@ -35,7 +37,7 @@ from quaestor_actors.core.actor import (
     TellStopped,
     Tree,
 )
-from quaestor_actors.core.restart import Intensity
+from quaestor_actors.core.restart import Intensity, RestartType
 
 READY_DEADLINE_S = 10.0
 """An actor that has not said it is ready by then is killed and replaced."""
@@ -109,6 +111,7 @@ def _create(tree: Tree, children: Iterable[Child], reason: str, now: float) -> S
             reason=reason,
             deadline=now + READY_DEADLINE_S,
             replacing=False,
+            finished=False,
         )
         tree = _put(tree, started)
         effects.append(CreateActor(name=child.spec.name, incarnation=incarnation))
@@ -144,6 +147,12 @@ def _is_stable(tree: Tree, child: Child, now: float) -> bool:
 
 def _stopped(tree: Tree, event: ChildStopped, now: float) -> Tree:
     child = _current(tree, event.name, event.incarnation)
+    if (
+        child is not None
+        and child.state in {ActorState.STARTING, ActorState.RUNNING}
+        and child.spec.own_end is not None
+    ):
+        return _put(tree, replace(child, finished=True, reason="it has done its work", deadline=now + EXIT_DEADLINE_S))
     if child is None or child.state is not ActorState.STOPPING:
         return tree
     reason = child.reason if child.replacing else "stopped in order"
@@ -171,8 +180,30 @@ def _ended(tree: Tree, event: ChildEnded, now: float) -> Step:
         return _forget(tree, child), ()
     if child.replacing:
         return _create(tree, [replace(child, stops=0)], child.reason, now)
-    reason = child.reason if child.state is ActorState.CRASHED else "its process ended unexpectedly"
+    has_said_why = child.finished or child.state is ActorState.CRASHED
+    reason = child.reason if has_said_why else "its process ended unexpectedly"
+    if child.spec.own_end is not None:
+        return _end_by_own_rule(tree, child, reason, now)
     return _restart(tree, child, reason, now)
+
+
+def _end_by_own_rule(tree: Tree, child: Child, reason: str, now: float) -> Step:
+    rule = child.spec.own_end
+    assert rule is not None  # noqa: S101 - checked by the caller
+    ended = replace(child, state=ActorState.DONE, pid=None, since=now, reason=reason, deadline=None)
+    if rule.restart is RestartType.TRANSIENT and child.finished:
+        return _put(tree, ended), ()
+    if rule.restart is RestartType.TEMPORARY:
+        why = reason if child.finished else f"{reason}; not started again, as it is temporary"
+        return _put(tree, replace(ended, reason=why)), ()
+    if rule.intensity is not None:
+        recent = (*rule.intensity.recent(child.restarts, now), now)
+        if len(recent) > rule.intensity.limit:
+            limit, period_s = rule.intensity.limit, rule.intensity.period_s
+            why = f"{len(recent)} restarts within {period_s:g} s (limit {limit}); the last: {reason}"
+            return _put(tree, replace(ended, state=ActorState.FAILED, reason=why, restarts=recent)), ()
+        child = replace(child, restarts=recent)
+    return _start_again(tree, child, reason, now)
 
 
 def _restart(tree: Tree, child: Child, reason: str, now: float) -> Step:
@@ -184,6 +215,10 @@ def _restart(tree: Tree, child: Child, reason: str, now: float) -> Step:
             f"(limit {tree.intensity.limit}); the last: {child.spec.name}: {reason}"
         )
         return replace(tree, given_up=True), (GiveUp(reason=why),)
+    return _start_again(tree, child, reason, now)
+
+
+def _start_again(tree: Tree, child: Child, reason: str, now: float) -> Step:
     failures = 1 if _is_stable(tree, child, now) else child.failures + 1
     child = replace(child, failures=failures)
     delay_s = tree.backoff.delay_s(failures)
@@ -213,7 +248,7 @@ def _stop(tree: Tree, now: float, *, force: bool) -> Step:
 
 
 def _next_rank(tree: Tree, now: float) -> Step:
-    left = [c for c in tree.children.values() if c.state is not ActorState.STOPPED]
+    left = [c for c in tree.children.values() if c.state not in AT_REST]
     if not left:
         return tree, (TellStopped(),)
     rank = min(child.spec.stop_rank for child in left)
@@ -275,7 +310,8 @@ def _replace_child(tree: Tree, event: ReplaceChild, now: float) -> Step:
     if child is None or tree.stopping or tree.given_up or child.leaving:
         return tree, ()
     if child.state in ABSENT:
-        return _create(tree, [child], event.reason, now)
+        fresh = replace(child, restarts=(), failures=0) if child.state in AT_REST else child
+        return _create(tree, [fresh], event.reason, now)
     if child.state is ActorState.STOPPING:
         return _put(tree, replace(child, replacing=True)), ()
     if child.state is not ActorState.RUNNING:

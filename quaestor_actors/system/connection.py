@@ -43,6 +43,15 @@ class Connection:
         except ActorSystemException as error:
             raise NotRunningError(f"the actor at {format_address(address)} has ended") from error
 
+    def begin_to_send(self, address: ActorAddress, message: object) -> Callable[[], bool]:
+        """Begin to send a message, which goes on while `receive` waits.
+
+        Returns:
+            Says whether it is certain by now that nobody is at the address.
+        """
+        track = self._base._tx_to_actor(address, message)  # noqa: SLF001 - `tell` waits, however silent the other is
+        return lambda: bool(track.failed)
+
     def create(self, actor_class: type) -> ActorAddress:
         """Create an actor directly below the administrator.
 

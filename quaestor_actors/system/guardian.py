@@ -131,7 +131,8 @@ class Guardian:
             log_path=self._logs / f"system{suffix}.log",
             pid_path=self._directory / runtime_directory.ADMIN_PID_NAME,
             # A killed launcher must not take members' supervision with it; without members nothing is to be left.
-            outlives_launcher=any(not agent.is_builtin_balancer for agent in self._spec.agents),
+            outlives_launcher=any(not agent.is_builtin_balancer for agent in self._spec.agents)
+            or bool(self._spec.actors),
             admin_record=self._admins,
             interface=self._endpoint.interface,
         )

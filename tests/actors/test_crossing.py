@@ -16,12 +16,13 @@ import pytest
 from support.golden import REWRITES, expect_golden
 from thespian.actors import ActorAddress
 
-from quaestor_actors.actors import records_messages, root_messages, status_messages, view
+from quaestor_actors.actors import records_messages, root_messages, status_messages, user_actor_messages, view
 from quaestor_actors.actors.agent_messages import Command
 from quaestor_actors.adapters.member_output import OutputPosition
 from quaestor_actors.core import crossing
 from quaestor_actors.core.crossing import Crossing, restored, trouble_with
 from quaestor_actors.core.event import Event, EventKind
+from quaestor_actors.core.finding import Standing, Trouble
 from quaestor_actors.system.sealing import RejectedFrameError
 from quaestor_actors.system.transport import _unpickled
 
@@ -34,14 +35,29 @@ QUESTIONS = (
     status_messages.StatusReply,
     root_messages.CommandRequest,
     root_messages.CommandReply,
+    root_messages.LoadsRequest,
+    root_messages.LoadsReply,
     records_messages.EventsRequest,
     records_messages.EventsReply,
     records_messages.OutputRequest,
     records_messages.OutputReply,
+    user_actor_messages.FindHere,
+    user_actor_messages.Located,
+    user_actor_messages.Letter,
+    user_actor_messages.Answer,
+    user_actor_messages.Refused,
 )
-"""What roots of different hosts say to each other; whatever is in them goes with them."""
+"""What roots and actors of different hosts say to each other; whatever is in them goes with them."""
 
-NAMES = {**vars(view), "Command": Command, "OutputPosition": OutputPosition, "Event": Event}
+NAMES = {
+    **vars(view),
+    "Command": Command,
+    "OutputPosition": OutputPosition,
+    "Event": Event,
+    "Standing": Standing,
+    "Trouble": Trouble,
+    "ActorAddress": ActorAddress,
+}
 """What annotations of the messages may name, for type checkers only."""
 
 
@@ -92,7 +108,7 @@ def example(hint: Any) -> Any:
         return list(kind)[-1]
     if typing.get_origin(kind) is tuple:
         return example(kind)
-    return {str: "text", int: 7, float: 1.5, bool: True, bytes: b"octets"}[kind]
+    return {str: "text", int: 7, float: 1.5, bool: True, bytes: b"octets", ActorAddress: ActorAddress(None)}[kind]
 
 
 def loaded(pickled: bytes) -> Any:
@@ -115,7 +131,7 @@ def on_the_wire(kind: type[Crossing], fields: dict[str, Any]) -> bytes:
 
 
 def test__everything_that_goes_to_another_host__travels_by_name() -> None:
-    plain = (str, int, float, bool, bytes)
+    plain = (str, int, float, bool, bytes, ActorAddress)
     assert [each for each in ALL if not issubclass(each, (*plain, Enum, Crossing))] == []
 
 
@@ -126,7 +142,7 @@ def test__what_crosses__has_changed_only_by_the_rule() -> None:
         for field in dataclasses.fields(kind):
             needed = "" if (kind, field.name) in DEFAULTS else ", needed"
             lines.append(f"    {field.name}: {field.type}{needed}")
-    lines += [f"{kind.__module__}.{kind.__qualname__}: {', '.join(kind)}" for kind in (Command, EventKind)]
+    lines += [f"{kind.__module__}.{kind.__qualname__}: {', '.join(kind)}" for kind in (Command, EventKind, Trouble)]
     expect_golden(GOLDEN / "crossing.txt", "\n".join(lines))
 
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from quaestor_actors.config.schema import ClusterKeys, FloatingKeys, HostKeys, LoadBalancerKeys, MetricsKeys
+from quaestor_actors.config.schema import (
+    ActorKeys,
+    ClusterKeys,
+    FloatingKeys,
+    HostKeys,
+    LoadBalancerKeys,
+    MetricsKeys,
+)
 from quaestor_actors.config.schema_agent import AgentKeys
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "configuration.md"
@@ -14,5 +21,5 @@ REFERENCE = Path(__file__).parents[2] / "docs" / "configuration.md"
 def test__reference__lists_exactly_the_keys_that_there_are() -> None:
     rows = [line.split("|")[1] for line in REFERENCE.read_text().splitlines() if line.startswith("| `")]
     listed = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
-    kinds = (ClusterKeys, HostKeys, AgentKeys, FloatingKeys, LoadBalancerKeys, MetricsKeys)
+    kinds = (ClusterKeys, HostKeys, ActorKeys, AgentKeys, FloatingKeys, LoadBalancerKeys, MetricsKeys)
     assert listed == {name for kind in kinds for name in kind.names()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import re
 import shlex
@@ -35,6 +36,7 @@ from quaestor_actors.core import cluster, group
 from quaestor_actors.core.plan import Plan, diff
 from quaestor_actors.core.rules import fingerprints, registered_as, registrations_of, rules_of
 from quaestor_actors.core.spec import COOKIE_VARIABLE, AgentSpec, ClusterSpec
+from quaestor_actors.core.user_actor import actors_here, hosts_of
 from quaestor_actors.errors import ConfigError, ConfigFault
 
 MOST_SECONDS = 1.0
@@ -73,12 +75,14 @@ def spoilt_bytes(raw: bytes, steps: list[tuple[str, int]]) -> bytes:
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Let no made-up host be asked for, and no made-up ranking start a process, and this be the host 10.0.0.1."""
+    """Let no made-up host be asked for, and no made-up class start a process, and this be the host 10.0.0.1."""
 
     def unknown(host: str, *_: object, **__: object) -> object:
         raise socket.gaierror(socket.EAI_NONAME, f"{host} is nobody")
 
     def untried(command: list[str], **_: object) -> subprocess.CompletedProcess[bytes]:
+        if command[-1].endswith("actor_class"):
+            return subprocess.CompletedProcess(command, 0, stdout=b'{"requires": []}')
         return subprocess.CompletedProcess(command, 1, stderr=b"there is no such ranking\n")
 
     with pytest.MonkeyPatch.context() as patch:
@@ -165,7 +169,12 @@ def check_loaded(loaded: LoadedCluster) -> None:
     assert pickle.loads(pickle.dumps(spec)) == spec  # noqa: S301 - just pickled
     assert diff(spec, spec) == Plan()
     assert spec.host in {"", *(each.name for each in spec.hosts)}
-    assert set(cluster.create(spec).agents) == {agent.agent_type for agent in spec.agents}
+    here = actors_here(spec)
+    assert set(cluster.create(spec).agents) == {*(agent.agent_type for agent in spec.agents), *here}
+    assert len({name.lower() for name in cluster.create(spec).agents}) == len(spec.agents) + len(here)
+    for actor in spec.actors:
+        assert not spec.hosts or hosts_of(actor, spec.hosts)
+        assert json.loads(json.dumps(actor.settings)) == actor.settings
     for agent in (*spec.agents, *spec.static_agents):
         _check_agent(agent, spec)
     for store in spec.stores:

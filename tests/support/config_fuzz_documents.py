@@ -42,6 +42,7 @@ _TEXTS += [
     "{HostName} {Port}",
     "true",
     "least_loaded",
+    "m:T",
     "original",
 ]
 _LISTS: list[Any] = [[5161], [5161, 5162], ["Worker"], ["A", "B"], ["127.0.0.1"], ["127.0.0.1:2379"], []]
@@ -49,10 +50,15 @@ _LISTS += [["a1"], ["a1", "a2"], ["10.0.0.0/24"]]
 _MAPPINGS: list[Any] = [{"A": "b", "C": "d"}, {"nofile": 1024, "core": 0}, {"Worker": "started"}, {}]
 _MAPPINGS += [{"count": 2, "prefer": ["a1"]}, {"count": 1, "spread": False}]
 _HOSTS: list[Any] = [
-    {"a1": {"address": "10.0.0.1"}, "a2": {"address": "10.0.0.2", "adminPort": 7072}},
+    {"a1": {"address": "10.0.0.1", "capabilities": ["A"]}, "a2": {"address": "10.0.0.2", "adminPort": 7072}},
     {"a1": {"address": "10.0.0.1"}},
 ]
-POOL: list[Any] = [True, False, *_NUMBERS, *_WORDS, *_TEXTS, *_LISTS, *_MAPPINGS, *_HOSTS]
+_ACTORS: list[Any] = [
+    {"T": {"class": "m:T", "settings": {"a": [1, {"b": 0.5}]}, "intensity": 3, "periodSeconds": 5}},
+    {"T": {"class": "m:T", "requires": ["A"]}, "U": {"class": "m:U", "hosts": ["a1"], "essential": True}},
+    {"T": {"class": "m:T", "restart": "transient"}, "Worker": {"class": "m:W"}},
+]
+POOL: list[Any] = [True, False, *_NUMBERS, *_WORDS, *_TEXTS, *_LISTS, *_MAPPINGS, *_HOSTS, *_ACTORS]
 
 TYPES = ("Worker", "LoadBalancer", "KeyValueStore", "A", "B", "worker", "Jobs")
 
@@ -99,6 +105,8 @@ def _shipped() -> list[tuple[Any, Any]]:
 
 
 def _read(file: Path) -> Any:
+    if not file.exists():
+        return {}
     # Where it is loaded from there are no programs beside it.
     return yaml.safe_load(re.sub(r"executablePath: \S+", "executablePath: /bin/sh", file.read_text()))
 
@@ -114,6 +122,8 @@ def documents(chance: Random) -> tuple[Any, Any]:
     of_cluster = {"name": "fuzz", **dict(_some(ClusterKeys, chance))}
     if chance.random() < 0.2:
         of_cluster["hosts"] = as_pairs(_HOSTS[0])
+    if chance.random() < 0.2:
+        of_cluster["actors"] = as_pairs(chance.choice(_ACTORS))
     cluster = Pairs([("clusterConfig", Pairs(of_cluster.items())), ("agents", agents)])
     balancer = Pairs([("loadBalancerConfig", Pairs(_some(LoadBalancerKeys, chance))), ("agents", services)])
     return cluster, balancer

@@ -9,7 +9,7 @@ from typing import Any
 
 from support.config_fuzz_documents import TYPES, Pairs, Raw, as_pairs, good_values
 
-from quaestor_actors.config.schema import ClusterKeys, FloatingKeys, HostKeys, LoadBalancerKeys
+from quaestor_actors.config.schema import ActorKeys, ClusterKeys, FloatingKeys, HostKeys, LoadBalancerKeys
 from quaestor_actors.config.schema_agent import AgentKeys
 
 Mutation = Callable[[Any, Random], None]
@@ -35,7 +35,7 @@ WILD: list[Any] = [
     *([], [[]], [None], [1, "a", None], list(range(300)), [5161] * 300, Pairs(), Pairs([("a", 1)]), Pairs([([1], 2)])),
 ]
 
-KINDS = (ClusterKeys, LoadBalancerKeys, AgentKeys, HostKeys, FloatingKeys)
+KINDS = (ClusterKeys, LoadBalancerKeys, AgentKeys, HostKeys, FloatingKeys, ActorKeys)
 
 JUNK = [
     *(

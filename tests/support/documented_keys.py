@@ -14,7 +14,7 @@ from support.cluster import ROOT
 PAGE = ROOT / "docs" / "configuration.md"
 MODULE = ROOT / "quaestor_actors" / "cli" / "key_descriptions.py"
 
-SECTIONS = ("clusterConfig", "agents", "loadBalancerConfig")
+SECTIONS = ("clusterConfig", "actors", "agents", "loadBalancerConfig")
 
 _HEAD = '''"""What each key of the configuration means: the tables of docs/configuration.md, for editors.
 
