@@ -105,13 +105,14 @@ def join(trial: Trial) -> Measured:
 
 
 def tree_restarted(trial: Trial) -> Measured:
-    """All actors of a host are killed, and its guardian starts them again; members execute all the time."""
+    """All actors of a host are killed, and started again; members go on. Served: until its root works."""
     host = trial.hosts.by_name[trial.others[0]]
     (record,) = (host.directory / "run").glob("*/admin.pid")
     trial.happens()
     os.kill(int(record.read_text().split()[0]), signal.SIGKILL)
     watchers = [name for name in NAMES if name != host.host]
-    return Measured(known_s=trial.known(watchers, host.host, "joined"))
+    known = trial.known(watchers, host.host, "joined")
+    return Measured(known_s=known, served_s=trial.heard(host.host, lambda each: each.after == "running"))
 
 
 def power_lost(trial: Trial) -> Measured:

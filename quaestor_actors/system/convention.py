@@ -79,7 +79,8 @@ class Convention(stock.LocalConventionState):  # type: ignore[misc]  # Thespian 
             # Its configuration has us, and ours does not have it.
             return []
         known = self._conventionMembers.find(peer)
-        if known is not None and message.firstTime and _begun(known.remoteCapabilities) != _begun(message.capabilities):
+        # If it has heard of us before it could greet, this is not its first word, and it has begun anew nevertheless.
+        if known is not None and _begun(known.remoteCapabilities) != _begun(message.capabilities):
             answers += self._remote_system_cleanup(peer)
             known = None
         is_news = known is None or known.remoteCapabilities != message.capabilities

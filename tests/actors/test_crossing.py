@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.golden import REWRITES, expect_golden
+from support.golden import expect_golden
 from thespian.actors import ActorAddress
 
 from quaestor_actors.actors import records_messages, root_messages, status_messages, user_actor_messages, view
@@ -28,7 +28,10 @@ from quaestor_actors.system.transport import _unpickled
 
 GOLDEN = Path(__file__).parent / "golden"
 RECORDED = GOLDEN / "crossing-1.txt"
-"""Messages as version 1 has written them. Never write them anew: a changed one is what hosts of that version send."""
+"""Messages as version 1 has written them, pickled, each with what `example` gives: what its hosts send.
+
+Whatever changes, these stay.
+"""
 
 QUESTIONS = (
     status_messages.StatusRequest,
@@ -120,6 +123,16 @@ def said(message: Crossing) -> dict[str, Any]:
     return fields
 
 
+def agrees(found: Any, expected: Any) -> bool:
+    """Return whether they are equal, but for fields that have a default and may be younger than what was recorded."""
+    if isinstance(found, tuple):
+        return all(agrees(one, other) for one, other in zip(found, expected, strict=True))
+    if not isinstance(found, Crossing):
+        return bool(found == expected)
+    fields = {field.name: (getattr(found, field.name), field.default) for field in dataclasses.fields(found)}
+    return all(value == default or agrees(value, getattr(expected, name)) for name, (value, default) in fields.items())
+
+
 def on_the_wire(kind: type[Crossing], fields: dict[str, Any]) -> bytes:
     """Return what a host sends that has these fields."""
 
@@ -136,6 +149,7 @@ def test__everything_that_goes_to_another_host__travels_by_name() -> None:
 
 
 def test__what_crosses__has_changed_only_by_the_rule() -> None:
+    """If it fails: a new field needs a default, and then write the list anew; for all else see docs/architecture.md."""
     lines = [f"protocol {crossing.OLDEST} to {crossing.NEWEST}"]
     for kind in sorted(MESSAGES, key=lambda each: each.__qualname__):
         lines.append(f"{kind.__module__}.{kind.__qualname__}")
@@ -146,17 +160,12 @@ def test__what_crosses__has_changed_only_by_the_rule() -> None:
     expect_golden(GOLDEN / "crossing.txt", "\n".join(lines))
 
 
-@pytest.mark.parametrize("kind", MESSAGES, ids=lambda kind: kind.__name__)
-def test__what_version_1_has_sent__is_understood(kind: type[Crossing]) -> None:
-    if REWRITES and not RECORDED.exists():
-        RECORDED.write_text(
-            "".join(f"{each.__name__} {base64.b64encode(pickle.dumps(example(each))).decode()}\n" for each in MESSAGES)
-        )
-    recorded = dict(line.split() for line in RECORDED.read_text().splitlines())
-    found = loaded(base64.b64decode(recorded[kind.__name__]))
-    assert type(found) is kind
-    told = said(found)
-    assert all(told[name] == example(hint) for name, hint in hints(kind).items() if (kind, name) not in DEFAULTS)
+@pytest.mark.parametrize("line", RECORDED.read_text().splitlines(), ids=lambda line: line.split()[0])
+def test__what_version_1_has_sent__is_understood(line: str) -> None:
+    name, recorded = line.split()
+    found = loaded(base64.b64decode(recorded))
+    assert type(found).__name__ == name
+    assert agrees(found, example(type(found)))
 
 
 @pytest.mark.parametrize("kind", MESSAGES, ids=lambda kind: kind.__name__)

@@ -11,16 +11,16 @@ import pytest
 from hypothesis import HealthCheck, Phase, example, given, note, settings
 from hypothesis import strategies as st
 from support.hurt_hosts import Hurt, HurtHosts, Step, run_hurt_hosts
-from support.profiles import examples
+from support.profiles import PROFILE, examples
 from support.switched_networks import why_impossible
 
 SCHEDULES = 3
 """Besides the pinned ones; in the nightly profile twenty times as many."""
 
 steps = st.builds(
-    Step, hurt=st.sampled_from(Hurt), number=st.integers(0, 2), then_s=st.sampled_from([0.0, 0.3, 1.0, 2.0, 4.0, 6.0])
+    Step, hurt=st.sampled_from(Hurt), number=st.integers(0, 2), then_s=st.sampled_from([0.0, 0.3, 1.0, 2.0, 4.0])
 )
-schedules = st.lists(steps, min_size=3, max_size=6)
+schedules = st.lists(steps, min_size=2, max_size=4 if PROFILE == "ci" else 6)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HurtHosts]:
 )
 @example(
     [
-        Step(hurt=Hurt.ISOLATE_ONE, number=0, then_s=4.0),
+        Step(hurt=Hurt.ISOLATE_ONE, number=0, then_s=6.0),
         Step(hurt=Hurt.SCALE, number=2),
         Step(hurt=Hurt.HEAL, then_s=0.3),
         Step(hurt=Hurt.LOSE_COORDINATOR, then_s=2.0),
@@ -62,10 +62,13 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HurtHosts]:
 def test__whatever_happens__one_copy_at_most_and_all_well_in_the_end(
     three: HurtHosts, schedule: Sequence[Step]
 ) -> None:
-    for step in schedule:
-        note(str(step))
-        three.perform(step)
-        three.check()
-    three.heal()
+    three.begin_schedule()
+    try:
+        for step in schedule:
+            note(str(step))
+            three.perform(step)
+            three.check()
+    finally:
+        # One that has failed is tried once more, by the same hosts.
+        three.heal()
     three.expect_well()
-    three.forget()

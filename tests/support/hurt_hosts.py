@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -60,7 +61,10 @@ class Step:
 
     hurt: Hurt
     number: int = 0
-    """Which host, counted from 0; of `scale` the number of members less one."""
+    """Which host, counted from the one on which the first member floated when all was well.
+
+    Of `scale` how many members, less one.
+    """
     then_s: float = 0.0
     """How long nothing else happens."""
 
@@ -142,6 +146,7 @@ class HurtHosts:
             )
         self.floating = Hosts(etcd=etcd, witnesses=self._floating, by_name={})
         self._pinned_hosts = Hosts(etcd=etcd, witnesses=self._pinned, by_name={})
+        self._order = NAMES
         self._pids: dict[str, int] = {}
         """Of the pinned members that nothing may end."""
 
@@ -185,10 +190,15 @@ class HurtHosts:
 
     # What happens
 
+    def begin_schedule(self) -> None:
+        """Number the hosts anew, and forget what witnesses have said."""
+        self.forget()
+        holder = NAMES.index(self.claims().get(self.members[0], NAMES[0]))
+        self._order = (*NAMES[holder:], *NAMES[:holder])
+
     def perform(self, step: Step) -> None:
         """Let it happen, and wait until it has."""
-        name = NAMES[step.number % len(NAMES)]
-        others = [other for other in NAMES if other != name]
+        name, *others = (*self._order[step.number :], *self._order[: step.number])
         ways: dict[Hurt, Callable[[], None]] = {
             Hurt.SCALE: lambda: self.scale(step.number + 1),
             Hurt.PREFER: lambda: self.place(name),
@@ -275,7 +285,9 @@ class HurtHosts:
             if wrong := self._wrong():
                 return False
             running = self.pids()
-            silent = [name for name, host in self.by_name.items() if not _all_answer(host)]
+            with ThreadPoolExecutor() as pool:
+                answered = dict(zip(NAMES, pool.map(_all_answer, self.by_name.values()), strict=True))
+            silent = [name for name, has_all in answered.items() if not has_all]
             wrong = f"not all hosts answer {silent}" if silent else self._wrong()
             return not wrong and self.pids() == running
 
@@ -326,17 +338,19 @@ class HurtHosts:
 
     def _wrong(self) -> str:
         """Return what is not as it should be when nothing is wrong."""
+        executing = self.floating.executing()
+        pinned = sorted(each.host for each in self.pinned())
+        # Asking etcd costs a process, of which the hosts may have need.
+        if sorted(executing) != sorted(self.members) or pinned != sorted(NAMES):
+            return f"executing are {executing}, and pinned members on {pinned}"
         keys = self._keys()
         there, slots, claims = (_below(kind, keys) for kind in ("hosts/", "slots/", "claims/"))
         if there.keys() != set(NAMES) or keys.get("coordinator") not in NAMES:
             return f"there are {sorted(there)}, and {keys.get('coordinator', 'nobody')} coordinates"
         if not claims.keys() == slots.keys() == set(self.members) or claims != slots:
             return f"{self.members} are at {slots}, and claimed by {claims}"
-        executing = self.floating.executing()
-        if executing != {member: [host] for member, host in claims.items()}:
-            return f"claimed are {claims}, and executing are {executing}"
-        pinned = sorted(each.host for each in self.pinned())
-        return "" if pinned == sorted(NAMES) else f"pinned members are on {pinned}"
+        is_right = executing == {member: [host] for member, host in claims.items()}
+        return "" if is_right else f"claimed are {claims}, and executing are {executing}"
 
 
 def _below(prefix: str, keys: dict[str, str]) -> dict[str, str]:
@@ -364,6 +378,5 @@ def run_hurt_hosts(folder: Path, *, seed: int = 1, ttl_s: int = TTL_S) -> Iterat
             yield hosts
         finally:
             networks.heal()
-            for host in hosts.by_name.values():
-                if host.is_up:
-                    host.kill()
+            with ThreadPoolExecutor() as pool:
+                list(pool.map(HurtHost.kill, [host for host in hosts.by_name.values() if host.is_up]))

@@ -1,4 +1,4 @@
-"""A host that has stood still does not take the others for lost before it has read what they have sent meanwhile."""
+"""What one host takes from the greetings of another: also after it has itself stood still, and the other begun anew."""
 
 from __future__ import annotations
 
@@ -48,15 +48,19 @@ class _Nothing:
         """Count nothing."""
 
 
-def greet(host: Convention) -> None:
-    host.got_convention_register(ConventionRegister(PEER, capabilities_of(peers=(), start="2", host="a2"), False))  # noqa: FBT003 - Thespian's signature
+def greet(host: Convention, start: str = "2") -> list[Any]:
+    capabilities = capabilities_of(peers=(), start=start, host="a2")
+    return host.got_convention_register(ConventionRegister(PEER, capabilities, False))  # noqa: FBT003 - Thespian's signature
+
+
+def told(sends: list[Any]) -> list[bool]:
+    """Return whether each host of which handlers are told has come."""
+    updates = [getattr(send, "message", None) for send in sends]
+    return [update.remoteAdded for update in updates if isinstance(update, ActorSystemConventionUpdate)]
 
 
 def lost(sends: list[Any]) -> bool:
-    updates = [
-        send.message for send in sends if isinstance(getattr(send, "message", None), ActorSystemConventionUpdate)
-    ]
-    return any(not update.remoteAdded for update in updates)
+    return not all(told(sends))
 
 
 def test__silence__is_a_loss_at_once(alone: Convention, clock: Clock) -> None:
@@ -90,3 +94,9 @@ def test__stall_after_stall__hides_nobody(alone: Convention, clock: Clock) -> No
     assert not lost(alone.check_convention())
     clock.now += 5
     assert lost(alone.check_convention())
+
+
+def test__other_host_that_has_begun_anew__was_lost_even_if_it_had_heard_of_this_one_before(alone: Convention) -> None:
+    assert not told(greet(alone))
+    assert told(greet(alone, start="3")) == [False, True]
+    assert not told(greet(alone, start="3"))
