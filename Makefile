@@ -13,11 +13,11 @@ PROTOS_READY := $(VENV)/.ready-protos
 # No worker that dies is replaced: pytest-xdist 3.8 may then wait for ever (its issue 1378); so the run fails, and ends.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
-.PHONY: help run test check lint bench balance registry hosts outages nightly mutants soak protos clean
+.PHONY: help run test check lint bench balance registry hosts outages nightly mutants soak screenshots protos clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(RUN_READY)  ## Run the sample cluster until Ctrl+C
 	@exec $(BIN)/quaestor cluster -c conf
@@ -59,6 +59,9 @@ soak: $(TEST_READY)  ## Hurt a cluster for an hour; memory and descriptors must 
 
 mutants: $(TEST_READY)  ## Plant faults into copies of the package, and see that tests notice (FAULTS= chooses; about 40 minutes)
 	PYTHONPATH=tests $(BIN)/python -P -m mutants.run '$(FAULTS)'
+
+screenshots: $(RUN_READY)  ## Take the pictures of the documentation anew
+	$(BIN)/python docs/screenshots/take.py
 
 $(RUN_READY): pyproject.toml setup.cfg
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else \

@@ -40,6 +40,8 @@ class SystemRecord:
     """None: in the cluster's runtime directory."""
     host: str = ""
     """Which one of several hosts this is; empty where there are no others."""
+    configured_as: str = ""
+    """As which host of the configuration it was started, if that names one alone, too; empty: it names none."""
 
 
 def base_directory(environ: Mapping[str, str]) -> Path:

@@ -86,7 +86,7 @@ def _read(directory: Path) -> Reading:
     file = Path(record.configuration)
     if file.name == "quaestor.loadbalancer.config.yml":
         return Reader(read_load_balancer, file.parent).result()
-    return Reader(partial(read_cluster, host=record.host or None), file.parent).result()
+    return Reader(partial(read_cluster, host=record.configured_as or None), file.parent).result()
 
 
 def _confirm() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,13 +15,14 @@ import click
 from quaestor_actors.adapters import runtime_directory
 from quaestor_actors.adapters.runtime_directory import LauncherLock
 from quaestor_actors.cli.exit_codes import ExitCode
+from quaestor_actors.console import Console, News
 from quaestor_actors.core import readiness
 from quaestor_actors.core.spec import ClusterSpec
 from quaestor_actors.errors import OperationError
 
 LOG_NAME = "launcher.log"
 LONGEST_LOG = 10_000_000
-"""Bytes; a log that is longer when a cluster is started becomes the one before."""
+"""Bytes; what is longer becomes the log before, when a cluster is started and while it runs."""
 MARGIN_S = 30.0
 """Beyond the time in which a launcher says itself that this is how it is."""
 
@@ -36,7 +39,8 @@ def run_in_background(spec: ClusterSpec, launch: Callable[[Ready], int]) -> int:
     """
     base = runtime_directory.make_private(runtime_directory.base_directory(os.environ))
     LauncherLock(runtime_directory.make_private(base / spec.name), spec.name).release()
-    path = runtime_directory.make_private(runtime_directory.log_directory(os.environ, spec.name)) / LOG_NAME
+    path = log_of(spec.name)
+    runtime_directory.make_private(path.parent)
     log = _opened(path)
     begins_at = os.lseek(log, 0, os.SEEK_END)
     heard, told = os.pipe2(os.O_CLOEXEC)
@@ -51,6 +55,33 @@ def run_in_background(spec: ClusterSpec, launch: Callable[[Ready], int]) -> int:
     for source, target in ((nothing, 0), (log, 1), (log, 2)):
         os.dup2(source, target)
     return launch(lambda status: _tell(told, status))
+
+
+def log_of(cluster: str) -> Path:
+    """Return where a launcher in the background says what it has to say."""
+    return runtime_directory.log_directory(os.environ, cluster) / LOG_NAME
+
+
+def kept_short(console: Console, path: Path) -> Console:
+    """Return a console that sets the log aside, which the given one writes to, when it has become too long."""
+
+    def say(news: News) -> None:
+        # A disk that is full, or a folder that was removed, is no reason to end; the next news tries again.
+        with contextlib.suppress(OSError):
+            if path.stat().st_size > LONGEST_LOG:
+                _set_aside(path)
+        console(news)
+
+    return say
+
+
+def _set_aside(path: Path) -> None:
+    # Copied and emptied, not renamed: whatever a process of the cluster may write at its end goes to the same file.
+    former = path.with_name(f"{LOG_NAME}.1")
+    copy = os.open(former, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(copy, "wb") as target, path.open("rb") as source:
+        shutil.copyfileobj(source, target)
+    os.truncate(path, 0)
 
 
 def _opened(path: Path) -> int:

@@ -74,11 +74,10 @@ def _run(read: Callable[[Path | None], Reading], directory: Path | None, console
     source = Source(files=reading.files, begin_reading=begin_reading)
     if not detach:
         return run_cluster(reading.spec, console=console, source=source)
-    from quaestor_actors.cli.detach import run_in_background
+    from quaestor_actors.cli.detach import kept_short, log_of, run_in_background
 
-    return run_in_background(
-        reading.spec, lambda ready: run_cluster(reading.spec, console=console, source=source, ready=ready)
-    )
+    spec, log = reading.spec, kept_short(console, log_of(reading.spec.name))
+    return run_in_background(spec, lambda ready: run_cluster(spec, console=log, source=source, ready=ready))
 
 
 class _ReadingAgain:

@@ -49,11 +49,11 @@ def scale(agent: str, count: int, name: str | None, *, no_wait: bool, timeout_s:
     if reply.refused is not None:
         _refuse(reply.refused, directory.name)
     if not reply.plan.actions:
-        click.echo(f"{on_host(agent, here)} has {count} members already", err=True)
+        click.echo(f"{on_host(agent, here)} has {_members(count)} already", err=True)
         return
     click.echo(
-        f"{on_host(agent, here)} has {count} members until the configuration is read again (`quaestor apply`, SIGHUP, "
-        "a changed file): that sets the number back, as `quaestor plan` shows",
+        f"{on_host(agent, here)} has {_members(count)} until the configuration is read again; "
+        "`quaestor plan` shows what that changes",
         err=True,
     )
     if no_wait:
@@ -97,3 +97,7 @@ def tell_of_change(outcome: Outcome) -> None:
     """Print what has become of a member that a plan names."""
     verb = {Goal.GONE: "stop", Goal.RESTARTED: "replace"}.get(outcome.wish.goal, "start")
     click.echo(f"{verb} {outcome.wish.member}: {'gone' if verb == 'stop' else words(outcome.state)}")
+
+
+def _members(count: int) -> str:
+    return "1 member" if count == 1 else f"{count} members"

@@ -124,10 +124,22 @@ def outcomes(tree: TreeView, wished: Iterable[Wish]) -> list[Outcome]:
 
 def _outcome(wish: Wish, member: MemberView | None, agent: AgentView | None) -> Outcome:
     if member is None:
-        absent = {Goal.STOPPED: Standing.TRUE, Goal.GONE: Standing.TRUE}
-        return Outcome(wish=wish, standing=absent.get(wish.goal, Standing.OPEN), state="not there")
+        return _absent(wish, agent)
     standing = _standing(wish, member, agent)
     return Outcome(wish=wish, standing=standing, state=member.state, reason=member.reason)
+
+
+def _absent(wish: Wish, agent: AgentView | None) -> Outcome:
+    """Return how it is with a wish about a member that is not there: not yet, or not any more."""
+    if wish.goal in {Goal.STOPPED, Goal.GONE}:
+        return Outcome(wish=wish, standing=Standing.TRUE, state="not there")
+    # Of an agent that runs all members are known; before that nobody may have told of them. For a rolling restart there
+    # is no limit of time, which would end the waiting for who never comes.
+    is_known = agent is None or agent.phase == "running"
+    if wish.rolling_before is not None and wish.state is not None and is_known:
+        gone = "it was here, and has moved to another host or is no longer configured"
+        return Outcome(wish=wish, standing=Standing.FAILED, state="gone", reason=gone)
+    return Outcome(wish=wish, standing=Standing.OPEN, state="not there")
 
 
 def _standing(wish: Wish, member: MemberView, agent: AgentView | None) -> Standing:

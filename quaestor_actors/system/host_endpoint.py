@@ -33,6 +33,8 @@ class HostEndpoint:
 
     name: str = ""
     """Of the host; empty where there are no others."""
+    configured_as: str = ""
+    """The same, and also where there are no others; empty: the configuration names no hosts."""
     interface: Interface = field(default_factory=Interface)
     admin_port: int | None = None
     """None: any that is free."""
@@ -97,6 +99,7 @@ class HostEndpoint:
             address=self.interface.address,
             cookie_file=self.cookie_file,
             host=self.name,
+            configured_as=self.configured_as,
         )
 
     def port(self) -> int:
@@ -111,12 +114,13 @@ def endpoint_of(spec: ClusterSpec) -> HostEndpoint:
         OperationError: it is one of several hosts, and it is not said which.
     """
     if not spec.has_other_hosts:
-        return HostEndpoint()
+        return HostEndpoint(configured_as=spec.host)
     own = next((host for host in spec.hosts if host.name == spec.host), None)
     if own is None:
         raise OperationError(f"{spec.host!r} is none of the hosts of {spec.name}: name in `host` which of them this is")
     return HostEndpoint(
         name=own.name,
+        configured_as=own.name,
         interface=Interface(address=own.address, networks=_networks(spec, own), clock_skew_s=CLOCK_SKEW_S),
         admin_port=own.admin_port,
         peers=tuple(f"{host.address}:{host.admin_port}" for host in spec.hosts if host is not own),

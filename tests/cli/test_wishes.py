@@ -85,6 +85,17 @@ def test__replaced__not_while_the_agent_says_that_it_is_still_to_be() -> None:
     assert standing(Goal.REPLACED, UP, UP, replace(AGENT, to_replace=("Worker/1",))) is OPEN
 
 
+def test__rolling_restart_of_a_member_that_has_moved_away__fails_instead_of_waiting_for_ever() -> None:
+    def outcome(now: TreeView, before: TreeView) -> Outcome:
+        return outcomes(now, wishes(before, ["Worker/1"], Goal.RESTARTED, is_rolling=True))[0]
+
+    found = outcome(tree(), tree(UP))
+    assert (found.standing, found.state, "moved to another host" in found.reason) == (FAILED, "gone", True)
+    # Before its supervisor has told of its members nobody is there.
+    assert outcome(tree(agent=replace(AGENT, phase="waiting")), tree(UP)).standing is OPEN
+    assert outcome(tree(), tree()).standing is OPEN
+
+
 def test__rolling_restart_that_is_aborted__fails_for_those_who_were_still_to_go() -> None:
     def wished(before: int, *, is_rolling: bool = True) -> tuple[Wish, ...]:
         there = tree(member(1), member(2), agent=replace(AGENT, rolling_restarts=before))

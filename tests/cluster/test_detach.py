@@ -13,6 +13,8 @@ import pytest
 from support.cluster import Cluster
 from support.waiting import wait_until
 
+from quaestor_actors.cli.detach import LONGEST_LOG
+
 TIMEOUT_S = 60.0
 
 
@@ -52,6 +54,20 @@ def test__detach__returns_when_all_serve__and_refuses_a_second(detached: Cluster
     wait_until(lambda: not launcher.is_running(), TIMEOUT_S, "the end")
     assert log(detached).rstrip().endswith("stopped")
     assert detached.relatives() == []
+
+
+def test__log_that_has_become_too_long__is_set_aside_while_the_launcher_runs(detached: Cluster) -> None:
+    assert detach(detached)[0] == 0
+    path = Path(detached.environment["QUAESTOR_LOG_DIR"]) / "test" / "launcher.log"
+    with path.open("ab") as file:
+        file.write(b"x" * LONGEST_LOG + b"\n")
+    os.kill(detached.member("Worker/1")["pid"], signal.SIGKILL)
+    wait_until(lambda: "restarted: killed by SIGKILL" in log(detached), TIMEOUT_S, "the news")
+    assert path.stat().st_size < 10_000
+    former = path.with_name("launcher.log.1")
+    assert "all 2 members serve" in former.read_text()
+    assert former.stat().st_size > LONGEST_LOG
+    assert former.stat().st_mode & 0o777 == 0o600
 
 
 def test__what_keeps_it_from_starting__is_the_command_s(detached: Cluster) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 
 from support.cluster import QUAESTOR, Cluster
 from support.terminal import terminal
@@ -64,6 +65,29 @@ def test__scale__what_is_impossible_is_refused_and_nothing_is_done(cluster: Clus
     assert (back.returncode, back.stdout) == (0, "start Worker/2: requested\n")
     cluster.wait_for_member("Worker/2", "serving")
     assert "has 2 members already" in cluster.run("scale", "Worker", "2").stderr
+
+
+def test__apply__reads_as_the_host_as_which_the_launcher_was_started(cluster: Cluster) -> None:
+    one = "hosts: {a1: {address: 127.0.0.1}}"
+    cluster.write(JOBS.format(seconds=100000), cluster_extra=one)
+    with (cluster.directory / "launcher.out").open("wb") as output:
+        cluster.launcher = subprocess.Popen(
+            [QUAESTOR, "cluster", "-c", cluster.directory, "--host", "a1"],
+            env=cluster.environment,
+            stdout=output,
+            stderr=output,
+        )
+    cluster.wait_for_output("members serve")
+    assert cluster.run("apply", "--yes").returncode == 0
+    # By their addresses both are this machine; it is told which one it is.
+    cookie = cluster.directory / "cookie"
+    cookie.write_bytes(os.urandom(32))
+    cookie.chmod(0o600)
+    two = "cookieFile: cookie\nhosts: {a1: {address: 127.0.0.1}, a2: {address: 127.0.0.2}}"
+    cluster.write(JOBS.format(seconds=100000), cluster_extra=two)
+    assert "say with --host" in cluster.run("check", "-c", str(cluster.directory)).stderr
+    refused = cluster.run("apply", "--yes")
+    assert (refused.returncode, "hosts and cookieFile cannot change" in refused.stderr) == (5, True), refused.stderr
 
 
 def test__apply__bad_file_is_2_and_changes_nothing(cluster: Cluster) -> None:
