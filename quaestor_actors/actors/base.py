@@ -121,6 +121,9 @@ class TreeActor(Actor):  # type: ignore[misc]  # Thespian has no type informatio
     def on_exit(self) -> None:
         """Release what the actor holds; its process ends next."""
 
+    def after_crash(self, reason: str) -> None:
+        """Say to others what the parent has just been told; the actor's process ends next."""
+
     def watch(self, descriptor: int, handler: Callable[[], None]) -> None:
         """Have the handler called whenever the descriptor is readable."""
         self._watched[descriptor] = handler
@@ -201,4 +204,5 @@ class TreeActor(Actor):  # type: ignore[misc]  # Thespian has no type informatio
         else:
             self.log.error("crashed: %s", reason, exc_info=error)
             self.send(self.parent, Crashed(identity=identity, reason=reason))
+            self.after_crash(reason)
         self.end()

@@ -127,12 +127,14 @@ class UserActor(TreeActor):
             self.send(sender.address, Refused(request_id=sender.request_id, reason=reason))
 
     def reason_of(self, error: Exception) -> str:
-        """Return why an exception ends this actor; who waits for it is told, too."""
+        """Return, for people, why an exception ends this actor."""
         # What is said of a class that cannot be loaded needs no place in our code.
-        reason = str(error) if isinstance(error, ActorClassError) else super().reason_of(error)
+        return str(error) if isinstance(error, ActorClassError) else super().reason_of(error)
+
+    def after_crash(self, reason: str) -> None:
+        """Tell whoever waits for an answer; who asks again at once finds that the root knows of it already."""
         if self._sender is not None:
             self._refuse(self._sender, f"{self.name} crashed: {reason}")
-        return reason
 
     # What the user's object calls
 

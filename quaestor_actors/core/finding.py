@@ -52,6 +52,8 @@ def standing_of(name: str, child: Child | None, known: Iterable[str]) -> Standin
     match child.state:
         case ActorState.RUNNING:
             return Standing()
+        case ActorState.STOPPING if child.replacing:
+            trouble = Trouble.AWAY
         case ActorState.FAILED | ActorState.DONE | ActorState.STOPPED | ActorState.STOPPING:
             trouble = Trouble.ENDED
         case _:

@@ -84,6 +84,11 @@ def test__standing__what_may_pass_is_told_from_what_does_not(state: ActorState, 
     assert found.reason.endswith(": why") == (trouble is not None)
 
 
+def test__standing__one_that_is_being_replaced__is_back_soon() -> None:
+    going = replace(child(ActorState.STOPPING), replacing=True)
+    assert finding.standing_of("T", going, ["T"]).trouble is Trouble.AWAY
+
+
 def test__standing__of_nobody__says_who_there_is() -> None:
     assert finding.standing_of("X", None, ["T", "S"]) == Standing(
         trouble=Trouble.UNKNOWN, reason="there is no actor X; there are: S, T"
