@@ -95,5 +95,6 @@ def _found(member: Member | None, found: FoundProcess, fingerprint: str, now: fl
         process=found.process,
         port=found.port,
         fingerprint=fingerprint,
+        drained=member.drained if member else None,
         deadline=now + rules.startup_deadline_s,
     )

@@ -61,6 +61,11 @@ def test__notes_too_old__the_newest_process_goes_on_and_older_ones_go() -> None:
     assert result.strays == (older,)
 
 
+def test__notes_too_old__what_somebody_drained_stays_drained() -> None:
+    drained = replace(SERVING, state=MemberState.STOPPING, drained="by hand")
+    assert settled(drained, processes=(found(4, OTHER),)).group.members["W/1"].drained == "by hand"
+
+
 def test__process_of_nobody_configured__is_known_so_that_it_can_be_ended() -> None:
     nobody = replace(found(1, OTHER), member_id="W/9")
     result = settled(SERVING, alive=("W/1",), processes=(nobody,))
