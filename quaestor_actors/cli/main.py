@@ -98,6 +98,19 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(_imported(module), attribute)
         return example_last(command)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the verb that is meant; of one that there is not, say which is like it."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
+            # Only who is mistaken pays for it.
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], COMMANDS, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else "; `quaestor --help` lists all of them"
+            ctx.fail(f"there is no command {args[0]!r}{hint}")
+        return super().resolve_command(ctx, args)
+
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Return the verbs, without importing them, and the options."""
         # Only a shell that completes pays for it.

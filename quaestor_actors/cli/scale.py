@@ -25,9 +25,15 @@ from quaestor_actors.errors import ConflictError
 TIMEOUT_S = 60.0
 
 
+class _Count(click.IntRange):
+    """As many as there are to be."""
+
+    name = "number"
+
+
 @click.command(short_help="Change the number of members of a running agent.")
 @click.argument("agent", shell_complete=agent_names)
-@click.argument("count", type=click.IntRange(min=0), metavar="N")
+@click.argument("count", type=_Count(min=0), metavar="N")
 @wait_options
 @cluster_option
 def scale(agent: str, count: int, name: str | None, *, no_wait: bool, timeout_s: float | None) -> None:

@@ -57,3 +57,19 @@ def test__help__is_asked_for_in_both_ways(verb: tuple[str, ...]) -> None:
 def test__overview__names_every_verb() -> None:
     overview = quaestor("--help").out
     assert all(f"\n  {verb} " in overview for verb in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("verb", "hint"),
+    [("statu", "did you mean 'status'?"), ("restrat", "did you mean 'restart'?"), ("xyzzy", "`quaestor --help` lists")],
+)
+def test__unknown_verb__the_one_that_is_like_it_is_named(verb: str, hint: str) -> None:
+    answer = quaestor(verb)
+    assert (answer.code, answer.out) == (2, "")
+    assert f"there is no command '{verb}'; {hint}" in answer.err
+
+
+def test__count_that_is_no_number__is_said_in_plain_words() -> None:
+    answer = quaestor("scale", "Worker", "many")
+    assert answer.code == 2
+    assert "'many' is not a valid number" in answer.err

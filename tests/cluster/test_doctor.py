@@ -19,8 +19,10 @@ from typing import Any
 import pytest
 from support.certificates import Authority
 from support.cluster import QUAESTOR, Cluster
+from support.etcd import run_etcd
 from support.host_cluster import make_hosts
 from support.ports import free_port
+from support.terminal import terminal
 from support.waiting import wait_until
 
 from quaestor_actors.config import load_cluster
@@ -53,10 +55,14 @@ def findings(cluster: Cluster, *options: str, limit: int | None = None) -> dict[
     return {one["check"]: one for one in found}
 
 
-def etcd_at(cluster: Cluster, port: int) -> None:
-    """Let the balancer's file name an etcd."""
+def etcd_at(cluster: Cluster, port: int, *lines: str, host: str = "127.0.0.1") -> None:
+    """Let the balancer's file name an etcd, and nothing else that it may have named before."""
+    cluster.configure_balancer()
+    extra = "".join(f"    {line}\n" for line in lines)
     file = cluster.directory / "quaestor.loadbalancer.config.yml"
-    file.write_text(f"{file.read_text()}  - agentType: KeyValueStore\n    hostName: 127.0.0.1\n    ports: [{port}]\n")
+    file.write_text(
+        f"{file.read_text()}  - agentType: KeyValueStore\n    hostName: {host}\n    ports: [{port}]\n{extra}"
+    )
 
 
 @pytest.fixture
@@ -158,6 +164,32 @@ def test__etcd_unreachable(cluster: Cluster) -> None:
     assert set(found) == {"etcd"}
     assert found["etcd"]["where"] == f"127.0.0.1:{port}"
     assert "refused" in found["etcd"]["what"]
+
+
+def test__etcd_that_is_well__is_no_finding_and_one_that_has_ended_is(cluster: Cluster, tmp_path: Path) -> None:
+    with run_etcd(tmp_path) as etcd:
+        etcd_at(cluster, etcd.nodes[0].plan.client_port)
+        assert findings(cluster) == {}
+    assert set(findings(cluster)) == {"etcd"}
+    command = (str(QUAESTOR), "doctor", "-c", str(cluster.directory))
+    with terminal(*command, columns=100, environment=cluster.environment) as shown:
+        assert shown.end() == 3
+    lines = shown.written.replace("\r", "").splitlines()
+    assert [line.split()[0] for line in lines] == ["\x1b[31merror\x1b[0m:", "where", "remedy"]
+    assert all(len(line.replace("\x1b[31m", "").replace("\x1b[0m", "")) <= 100 for line in lines)
+
+
+def test__etcd_with_tls__as_it_is_configured_and_otherwise(cluster: Cluster, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue("localhost")
+    with run_etcd(tmp_path, "--cert-file", certificate, "--key-file", key, scheme="https") as etcd:
+        port = etcd.nodes[0].plan.client_port
+        etcd_at(cluster, port, "useTLS: true", f"caCertificateFile: {authority.root_file}", host="localhost")
+        assert findings(cluster) == {}
+        etcd_at(cluster, port, "useTLS: true", host="localhost")
+        assert "certificate" in findings(cluster)["etcd"]["what"]
+        etcd_at(cluster, port)
+        assert set(findings(cluster)) == {"etcd"}
 
 
 def test__clock_skew(cluster: Cluster, clock: tuple[int, list[float]]) -> None:
