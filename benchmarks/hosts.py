@@ -94,14 +94,16 @@ class Trial:
 
 
 def join(trial: Trial) -> Measured:
-    """A host is started; counted from the start of its launcher until its own member executes."""
+    """A host is started. Known: from when its actor system starts; served: from when its launcher does."""
     host = trial.hosts.by_name[trial.others[0]]
     trial.hosts.kill(host.host)
     watchers = [name for name in NAMES if name != host.host]
     wait_until(lambda: _see(trial, watchers, host.host, "lost"), _PATIENCE_S, "it to be lost")
     trial.happens()
     host.begin()
-    return Measured(known_s=trial.known(watchers, host.host, "joined"), served_s=_pinned(trial, host.host))
+    known, served = trial.known(watchers, host.host, "joined"), _pinned(trial, host.host)
+    (record,) = (host.directory / "run").glob("*/admin.pid")
+    return Measured(known_s=known + trial.began_at - record.stat().st_mtime, served_s=served)
 
 
 def tree_restarted(trial: Trial) -> Measured:

@@ -168,7 +168,9 @@ class _Work:
     def _start_all(self, event: StartAll) -> None:
         self._group = replace(self._group, gate_open=event.gate_open)
         if event.fresh:
-            down = [m.member_id for m in self._members.values() if m.state in AT_REST or not m.wanted]
+            # A member that was lost with the cluster has not failed, and does not wait as if it had.
+            at_rest = AT_REST | {MemberState.BACKING_OFF}
+            down = [m.member_id for m in self._members.values() if m.state in at_rest or not m.wanted]
             self._tell([name for name in down if name in self._group.wanted], StartRequested(reason="cluster start"))
             self._tell(list(self._members), UndrainRequested(reason="cluster start"))
             self._group = replace(self._group, restarts=())

@@ -48,7 +48,7 @@ RULES = Rules(startup_retries=3, shutdown_deadline_s=10, backoff=Backoff(initial
 FRAGILE = replace(RULES, intensity=Intensity(limit=0, period_s=60))
 PENDING, STARTING, SERVING = MemberState.PENDING, MemberState.STARTING, MemberState.SERVING
 DRAINING, STOPPING = MemberState.DRAINING, MemberState.STOPPING
-STOPPED, FAILED = MemberState.STOPPED, MemberState.FAILED
+STOPPED, FAILED, BACKING_OFF = MemberState.STOPPED, MemberState.FAILED, MemberState.BACKING_OFF
 
 
 class Story:
@@ -124,6 +124,13 @@ def test__start_all__spawns_every_member_once() -> None:
     before = story.group
     assert story.tell(StartAll(fresh=False)).group == before
     assert story.effects == ()
+
+
+@pytest.mark.parametrize(("fresh", "states"), [(False, [BACKING_OFF, BACKING_OFF]), (True, [STARTING, STARTING])])
+def test__start_all__members_lost_with_the_cluster__start_at_once(*, fresh: bool, states: list[MemberState]) -> None:
+    story = Story().serving(1, 2).exited(1, 2).serving(1, 2).resume()
+    assert story.states == [BACKING_OFF, BACKING_OFF]
+    assert story.tell(StartAll(fresh=fresh)).states == states
 
 
 def test__start_concurrency__members_start_as_others_serve_or_fail() -> None:
