@@ -17,8 +17,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from thespian.actors import ActorAddress
-
 from quaestor_actors.actors.user_actor_messages import (
     Answer,
     FindActor,
@@ -126,38 +124,33 @@ class RemoteCluster:
             ActorFailedError: it crashed on the message, could not read it, was given up, or has done its work.
             MessageError: the message cannot be pickled or is too large, or the answer cannot be read.
         """
-        payload, deadline = packed(message), time.monotonic() + timeout_s
-        while True:
-            found = self._find(name, deadline, timeout_s)
-            answer = self._exchange(name, found, payload, deadline, timeout_s)
-            if answer is not None:
-                return unpacked(answer.payload)
+        return unpacked(self._send(name, packed(message), timeout_s, is_told=False).payload)
 
     def tell(self, name: str, message: object, *, timeout_s: float = TIMEOUT_S) -> None:
-        """Send an actor a message that it need not answer, and return when it has accepted it.
+        """Send an actor a message that it need not answer, and return when it has begun to handle it.
 
         Args:
             name: as for `ask`.
             message: likewise.
-            timeout_s: until then it must have been found and have accepted the message.
+            timeout_s: likewise. An actor that is busy for longer gets the message all the same.
 
         Raises:
             NoSuchActorError: there is no such actor, or no such host.
             HostLostError: its host is lost.
-            NoAnswerError: it was not found, or did not accept the message, in time.
-            ActorFailedError: it was given up, or has done its work.
+            NoAnswerError: it was not found, or has not begun to handle the message, in time.
+            ActorFailedError: it could not read the message, was given up, or has done its work.
             MessageError: the message cannot be pickled, or is too large.
         """
-        payload, deadline = packed(message), time.monotonic() + timeout_s
+        self._send(name, packed(message), timeout_s, is_told=True)
+
+    def _send(self, name: str, payload: bytes, timeout_s: float, *, is_told: bool) -> Answer:
+        deadline = time.monotonic() + timeout_s
         while True:
             found = self._find(name, deadline, timeout_s)
-            try:
-                self._connection.send(_address_of(found), Letter(to=found.name, payload=payload))
-            except NotRunningError:
-                if time.monotonic() >= deadline:
-                    raise NoAnswerError(name, f"did not accept the message within {timeout_s:g} s") from None
-            else:
-                return
+            letter = Letter(to=found.name, payload=payload, request_id=_new_id(), is_told=is_told)
+            answer = self._exchange(name, found, letter, deadline, timeout_s)
+            if answer is not None:
+                return answer
 
     # Where it is
 
@@ -196,10 +189,9 @@ class RemoteCluster:
 
     # Asking it
 
-    def _exchange(self, name: str, found: Located, payload: bytes, deadline: float, timeout_s: float) -> Answer | None:
+    def _exchange(self, name: str, found: Located, letter: Letter, deadline: float, timeout_s: float) -> Answer | None:
         """Return the answer of an actor; None if it was not there any more, and has not got the message."""
-        letter = Letter(to=found.name, payload=payload, request_id=_new_id())
-        is_nobody_there = self._connection.begin_to_send(_address_of(found), letter)
+        is_nobody_there = self._connection.begin_to_send(found.address, letter)
         question, look_at = None, time.monotonic() + LOOK_S
         while (now := time.monotonic()) < deadline:
             match self._connection.receive(max(0.0, min(SLICE_S, deadline - now))):
@@ -216,10 +208,6 @@ class RemoteCluster:
             if now >= look_at:
                 question, look_at = self._begin_to_look(found.name), now + LOOK_S
         raise NoAnswerError(name, f"no answer within {timeout_s:g} s")
-
-
-def _address_of(found: Located) -> ActorAddress:
-    return found.address
 
 
 def _raise_if_final(name: str, standing: Standing) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from thespian.actors import ActorAddress, ThespianWatch
@@ -108,6 +108,9 @@ class UserActor(TreeActor):
             self.log.warning("from %s: %s", letter.sender or "a program", error)
             self._refuse(sender, str(error))
             return
+        if letter.is_told:
+            self.send(address, Answer(request_id=letter.request_id, payload=packed(None)))
+            sender = replace(sender, request_id="")
         self._sender = sender
         self._actor.receive(message, sender)
         self._sender = None

@@ -84,6 +84,8 @@ class Letter(Crossing):
     """An actor's name; empty: a program outside of the tree."""
     request_id: str = ""
     """Of a program that waits for an answer."""
+    is_told: bool = False
+    """It does not wait for what the actor says, but for an answer that says that the message is there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

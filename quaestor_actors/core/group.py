@@ -363,7 +363,8 @@ class _Work:
         limit = self._rules.max_unavailable
         replaced, watched = rolling.choose(self._members, self._group.wanted, limit, self._idle, under_way.left)
         under_way = rollout.begun(under_way, self._members, [name for name in under_way.left if name in replaced])
-        self._group = replace(self._group, rollout=under_way)
+        failed = [n for n, m in self._members.items() if m.state is MemberState.FAILED and n in self._group.wanted]
+        self._group = replace(self._group, rollout=rollout.unless_stuck(under_way, failed, limit))
         for name, reason in replaced.items():
             self._tell([name], ReplaceRequested(reason=reason))
         for name in watched:

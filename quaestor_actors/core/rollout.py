@@ -6,7 +6,7 @@ ended, before it has served stops the rest: what was wrong with it would be wron
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -63,6 +63,13 @@ def advanced(rollout: Rollout, members: Mapping[str, Member]) -> Rollout:
         elif member.state not in HAS_SERVED:
             return aborted(replace(rollout, left=left), f"{name} did not serve after its restart: {member.reason}")
     return replace(rollout, left=left, under_way=MappingProxyType(going_on))
+
+
+def unless_stuck(rollout: Rollout, failed: Sequence[str], max_unavailable: int) -> Rollout:
+    """Return the rollout, aborted if nobody's turn can come, as too many have failed and do not come back."""
+    if not rollout.left or rollout.under_way or len(failed) < max_unavailable:
+        return rollout
+    return aborted(rollout, f"{', '.join(failed)} failed, and no more than {max_unavailable} may be away")
 
 
 def aborted(rollout: Rollout, reason: str) -> Rollout:

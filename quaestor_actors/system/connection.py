@@ -10,7 +10,7 @@ from typing import Any
 
 from thespian.actors import ActorAddress, ActorSystem, ActorSystemException, WatchMessage
 from thespian.system import isInternalActorSystemMessage
-from thespian.system.transport import ReceiveEnvelope
+from thespian.system.transport import ReceiveEnvelope, SendStatus
 
 from quaestor_actors.errors import NotRunningError
 from quaestor_actors.system.transport import SealedTCPTransport
@@ -47,10 +47,10 @@ class Connection:
         """Begin to send a message, which goes on while `receive` waits.
 
         Returns:
-            Says whether it is certain by now that nobody is at the address.
+            Says whether it is certain by now that nobody is at the address, and has got it.
         """
         track = self._base._tx_to_actor(address, message)  # noqa: SLF001 - `tell` waits, however silent the other is
-        return lambda: bool(track.failed)
+        return lambda: track.failure == SendStatus.DeadTarget
 
     def create(self, actor_class: type) -> ActorAddress:
         """Create an actor directly below the administrator.

@@ -22,7 +22,7 @@ from quaestor_actors.adapters import runtime_directory
 from quaestor_actors.errors import ActorFailedError, MessageError, NoAnswerError, NoSuchActorError, NotRunningError
 from quaestor_actors.remote import RemoteCluster, connect
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 PATH = os.pathsep.join(filter(None, (str(ROOT / "tests"), os.environ.get("PYTHONPATH"))))
 """Where the classes are that the cluster runs."""
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+from support.cluster import ROOT
 from support.config_hosts import COOKIE, THREE, be
 
 from quaestor_actors.config import CLUSTER_FILE, LoadedCluster, actors, load_cluster
@@ -250,10 +252,23 @@ def test__broken_module__cannot_hurt_the_reader(folder: Path, monkeypatch: pytes
 
 
 def test__module_beside_the_configuration__stands_in_for_no_other(folder: Path) -> None:
-    (folder / "json.py").write_text("1 / 0")
+    (folder / "colorsys.py").write_text("1 / 0")
+    (folder / "parts.py").write_text(f"import colorsys\n{MODULE}")
     assert load(folder, of_class("Plain")).spec.actors
 
 
 def test__temporary__has_no_limit(folder: Path) -> None:
     (warning,) = load(folder, of_class("Plain", ", restart: temporary, intensity: 3"), hosts=None).warnings
     assert warning.endswith("actors.T.intensity: has no effect; an actor with restart temporary is not restarted")
+
+
+def test__page__its_class_fits_its_configuration(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (ROOT / "docs" / "actors.md").read_text()
+    (program, _), (configuration,) = (
+        re.findall(rf"^```{kind}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL) for kind in ("python", "yaml")
+    )
+    (folder / "sensors.py").write_text(f"{program}\n\nclass Siren(Actor): ...\n")
+    (folder / CLUSTER_FILE).write_text(configuration)
+    for address, expected in {"10.0.0.7": ["Siren"], "10.0.0.8": ["Thermometer"]}.items():
+        be(monkeypatch, address)
+        assert list(actors_here(load_cluster(folder, environ=COOKIE).spec)) == expected

@@ -10,7 +10,7 @@ from support.agent_story import RULES, SERVING, STARTING, STOPPED, STOPPING, Sto
 from quaestor_actors.core import cluster
 from quaestor_actors.core.agent import Reconfigured, RestartRolling, StopAll
 from quaestor_actors.core.group_events import of_group
-from quaestor_actors.core.member import DrainRequested, Health, MemberState, StopRequested
+from quaestor_actors.core.member import DrainRequested, Health, MemberState, SpawnFailed, StopRequested
 from quaestor_actors.core.restart import Intensity, RestartType
 from quaestor_actors.core.rollout import Rollout
 
@@ -94,6 +94,16 @@ def test__replacement_does_not_serve__ends_it(ending: str) -> None:
     assert story.states[1:] == [SERVING, SERVING]
     assert not story.group.rollout.is_active
     assert cluster.report_of(story.group).aborted == aborted
+
+
+def test__others_have_failed_for_good__ends_it() -> None:
+    story = Story(replace(RULES, startup_retries=1), members=2).exited(2)
+    story.fact(2, SpawnFailed(incarnation=2, reason="no such file"))
+    assert story.states == [SERVING, MemberState.FAILED]
+    assert rolling(story, 1).states == [SERVING, MemberState.FAILED]
+    assert story.group.rollout.aborted == "W/2 failed, and no more than 1 may be away; W/1 not restarted"
+    assert rolling(story, 1, 2).states == [SERVING, STARTING]
+    assert story.group.rollout.is_active
 
 
 def test__last_replacement_does_not_serve__is_said_too() -> None:
