@@ -203,7 +203,7 @@ def _measure(arguments: argparse.Namespace, directory: Path) -> int:
 def main() -> int:
     """Run the comparison."""
     arguments = _arguments()
-    return run(lambda directory: _measure(arguments, directory))
+    return run(lambda directory: _measure(arguments, directory), in_memory=True)
 
 
 if __name__ == "__main__":

@@ -19,18 +19,26 @@ from peers.ours import program
 
 from balancing.children import ChildError
 
+_MEMORY = Path("/dev/shm")  # noqa: S108 - what is made there is private
+
 BROKEN_GOAL, NOTHING_MEASURED, INTERRUPTED = 1, 2, 130
 
 
-def run(measure: Callable[[Path], int]) -> int:
-    """Run a benchmark in a directory of its own and return its exit code."""
+def run(measure: Callable[[Path], int], *, in_memory: bool = False) -> int:
+    """Run a benchmark in a directory of its own and return its exit code.
+
+    Args:
+        measure: The benchmark.
+        in_memory: The directory is on a tmpfs, where there is one: so is a runtime directory where it usually is.
+    """
     if not os.access(program(), os.X_OK):
         say("run this with the Python that has quaestor: .venv/bin/python, after `make run`")
         return NOTHING_MEASURED
     processes.become_subreaper()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
-    with tempfile.TemporaryDirectory(prefix="qbench-") as directory:
+    place = _MEMORY if in_memory and _MEMORY.is_dir() else None
+    with tempfile.TemporaryDirectory(prefix="qbench-", dir=place) as directory:
         try:
             return measure(Path(directory))
         except (ChildError, DeadlineError, OSError) as error:
