@@ -8,8 +8,8 @@ from typing import Any
 
 from quaestor_actors.actors.view import HostView
 from quaestor_actors.cli.host_differences import difference_lines
-from quaestor_actors.cli.listing import SCHEMA_VERSION, Column, Listing, Tier, colour_of_state
-from quaestor_actors.cli.render import NOTHING, Shown, age, moment, words
+from quaestor_actors.cli.listing import SCHEMA_VERSION, Column, Listing, Tier
+from quaestor_actors.cli.render import NOTHING, Shown, age, since_column, state_column
 from quaestor_actors.cli.render_hosts import coordinator_of, host_document
 
 
@@ -97,18 +97,8 @@ def _columns(now: float) -> tuple[Column[StandingHost], ...]:
     return (
         Column(title="HOST", text=lambda one: one.view.name),
         Column(title="ADDRESS", text=lambda one: one.view.address, tier=Tier.FULL),
-        Column(
-            title="STATE",
-            text=lambda one: words(one.view.state),
-            exact=lambda one: one.view.state,
-            colour=lambda one: colour_of_state(one.view.state),
-        ),
-        Column(
-            title="SINCE",
-            text=lambda one: age(now - one.view.since),
-            exact=lambda one: moment(one.view.since),
-            tier=Tier.CONDENSED,
-        ),
+        state_column(lambda one: one.view.state),
+        since_column(lambda one: one.view.since, now, tier=Tier.CONDENSED),
         Column(title="MEMBERS", text=lambda one: one.members),
         Column(
             title="COORDINATOR",

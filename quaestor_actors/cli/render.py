@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from quaestor_actors.actors.view import ActorView, AgentView, HostView, MemberView, RegistryView, TreeView
-from quaestor_actors.cli.listing import SCHEMA_VERSION, Column, Listing, Tier, colour_of_state
+from quaestor_actors.cli.listing import SCHEMA_VERSION, Column, Listing, Row, Tier, colour_of_state
 from quaestor_actors.cli.render_coordination import coordination_document, place_lines, trouble_lines
 from quaestor_actors.cli.table import aligned
 
@@ -78,6 +78,26 @@ def moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
+def state_column(state: Callable[[Row], str]) -> Column[Row]:
+    """Return the column of a state, in words and in its colour."""
+    return Column(
+        title="STATE",
+        text=lambda row: words(state(row)),
+        exact=state,
+        colour=lambda row: colour_of_state(state(row)),
+    )
+
+
+def since_column(since: Callable[[Row], float | None], now: float, *, tier: Tier) -> Column[Row]:
+    """Return the column of how long something has been so, which machines read as since when."""
+    return Column(
+        title="SINCE",
+        text=lambda row: NOTHING if (at := since(row)) is None else age(now - at),
+        exact=lambda row: NOTHING if (at := since(row)) is None else moment(at),
+        tier=tier,
+    )
+
+
 def status_listing(shown: Shown) -> Listing[MemberView]:
     """Return the summary and the members."""
     return Listing(
@@ -96,18 +116,8 @@ def members_in_order(tree: TreeView) -> list[MemberView]:
 def _member_columns(now: float) -> tuple[Column[MemberView], ...]:
     return (
         Column(title="MEMBER", text=lambda one: one.member),
-        Column(
-            title="STATE",
-            text=lambda one: words(one.state),
-            exact=lambda one: one.state,
-            colour=lambda one: colour_of_state(one.state),
-        ),
-        Column(
-            title="SINCE",
-            text=lambda one: age(now - one.since),
-            exact=lambda one: moment(one.since),
-            tier=Tier.CONDENSED,
-        ),
+        state_column(lambda one: one.state),
+        since_column(lambda one: one.since, now, tier=Tier.CONDENSED),
         Column(title="PID", text=lambda one: number(one.pid), tier=Tier.FULL),
         Column(title="HOST", text=lambda one: one.host, tier=Tier.WIDE),
         Column(title="PORT", text=lambda one: number(one.port), tier=Tier.FULL),

@@ -12,7 +12,7 @@ from typing import Any
 
 from quaestor_actors.actors.view import CoordinationView, HostView, MemberView
 from quaestor_actors.cli.host_differences import difference_lines
-from quaestor_actors.cli.listing import SCHEMA_VERSION, Column, Listing, Tier, colour_of_state
+from quaestor_actors.cli.listing import SCHEMA_VERSION, Column, Listing, Tier
 from quaestor_actors.cli.render import (
     IN_MEMORY,
     Shown,
@@ -25,6 +25,8 @@ from quaestor_actors.cli.render import (
     moment,
     number,
     registry_lines,
+    since_column,
+    state_column,
     words,
 )
 from quaestor_actors.cli.render_coordination import coordination_document, place_lines, trouble_lines
@@ -171,18 +173,8 @@ def _columns(now: float) -> tuple[Column[HostMember], ...]:
     return (
         Column(title="MEMBER", text=lambda one: one.member.member),
         Column(title="HOST", text=lambda one: one.host.name),
-        Column(
-            title="STATE",
-            text=lambda one: words(one.state),
-            exact=lambda one: one.state,
-            colour=lambda one: colour_of_state(one.state),
-        ),
-        Column(
-            title="SINCE",
-            text=lambda one: age(now - one.since),
-            exact=lambda one: moment(one.since),
-            tier=Tier.CONDENSED,
-        ),
+        state_column(lambda one: one.state),
+        since_column(lambda one: one.since, now, tier=Tier.CONDENSED),
         Column(title="PID", text=lambda one: number(one.member.pid), tier=Tier.FULL),
         Column(title="ADDRESS", text=lambda one: one.member.host, tier=Tier.WIDE),
         Column(title="PORT", text=lambda one: number(one.member.port), tier=Tier.FULL),

@@ -8,7 +8,17 @@ from typing import Any
 
 from quaestor_actors.actors.view import ActorView, MemberView, TreeView
 from quaestor_actors.cli.listing import Column, Listing, Piece, Tier, colour_of_state
-from quaestor_actors.cli.render import NOTHING, Shown, age, cluster_document, members_in_order, moment, number, words
+from quaestor_actors.cli.render import (
+    NOTHING,
+    Shown,
+    age,
+    cluster_document,
+    members_in_order,
+    number,
+    since_column,
+    state_column,
+    words,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,17 +180,8 @@ def _columns(now: float, *, has_hosts: bool) -> tuple[Column[Node], ...]:
         *host,
         Column(title="KIND", text=lambda one: one.kind),
         Column(title="PARENT", text=lambda one: one.parent or NOTHING, tier=Tier.WIDE),
-        Column(
-            title="STATE",
-            text=lambda one: words(one.state),
-            exact=lambda one: one.state,
-            colour=lambda one: colour_of_state(one.state),
-        ),
-        Column(
-            title="SINCE",
-            text=lambda one: NOTHING if one.since is None else age(now - one.since),
-            exact=lambda one: NOTHING if one.since is None else moment(one.since),
-        ),
+        state_column(lambda one: one.state),
+        since_column(lambda one: one.since, now, tier=Tier.MINI),
         Column(title="PID", text=lambda one: number(one.pid)),
         Column(title="PORT", text=lambda one: number(one.port)),
         Column(title="RESTARTS", text=lambda one: number(one.restarts)),

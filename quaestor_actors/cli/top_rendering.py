@@ -9,8 +9,16 @@ from typing import Any
 
 from quaestor_actors.actors.view import LoadView, MemberView
 from quaestor_actors.adapters.session_usage import Usage
-from quaestor_actors.cli.listing import Column, Listing, Tier, colour_of_state
-from quaestor_actors.cli.render import NOTHING, Shown, age, members_in_order, moment, number, status_listing, words
+from quaestor_actors.cli.listing import Column, Listing, Tier
+from quaestor_actors.cli.render import (
+    NOTHING,
+    Shown,
+    members_in_order,
+    number,
+    since_column,
+    state_column,
+    status_listing,
+)
 from quaestor_actors.cli.render_hosts import HostMember, members_of_hosts, status_of_hosts
 from quaestor_actors.core.location import join_address
 
@@ -156,15 +164,8 @@ def _columns(now: float) -> tuple[Column[TopRow], ...]:
     return (
         Column(title="MEMBER", text=lambda row: row.member.member),
         Column(title="HOST", text=lambda row: row.host or NOTHING, is_telling=lambda row: bool(row.host)),
-        Column(
-            title="STATE",
-            text=lambda row: words(row.state),
-            exact=lambda row: row.state,
-            colour=lambda row: colour_of_state(row.state),
-        ),
-        Column(
-            title="SINCE", text=lambda row: age(now - row.since), exact=lambda row: moment(row.since), tier=Tier.FULL
-        ),
+        state_column(lambda row: row.state),
+        since_column(lambda row: row.since, now, tier=Tier.FULL),
         Column(title="CPU%", text=lambda row: _decimal(row.cpu_percent, digits=1)),
         Column(title="MEM", text=lambda row: _size(row.memory_bytes), exact=lambda row: number(row.memory_bytes)),
         Column(title="LOAD", text=lambda row: _decimal(row.load), tier=Tier.CONDENSED),
