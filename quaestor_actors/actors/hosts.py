@@ -25,7 +25,7 @@ from quaestor_actors.actors.hosts_messages import (
     StartHosts,
 )
 from quaestor_actors.actors.records_messages import EventsReply, EventsRequest, OutputReply, OutputRequest
-from quaestor_actors.actors.root_messages import CommandReply, LoadsReply
+from quaestor_actors.actors.root_messages import CommandReply, LoadsReply, ScaleReply
 from quaestor_actors.actors.status_messages import StatusReply, StatusRequest
 from quaestor_actors.actors.user_actor_messages import FindElsewhere, FindHere, Located
 from quaestor_actors.actors.view import HostView, TreeView
@@ -81,7 +81,9 @@ class HostsActor(TreeActor):
                 self.send(message.reply_to, records.answer(self._directory, request))
             case PassedOn(request=FindElsewhere() as request):
                 self._find(request, message.reply_to)
-            case StatusReply() | CommandReply() | LoadsReply() | EventsReply() | OutputReply() | Located():
+            case (
+                StatusReply() | CommandReply() | ScaleReply() | LoadsReply() | EventsReply() | OutputReply() | Located()
+            ):
                 self._answered(message)
             case Stop():
                 self.send(self.parent, Stopped(identity=self.identity))

@@ -142,7 +142,7 @@ class CommandReply(Crossing):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScaleRequest:
+class ScaleRequest(Crossing):
     """From an operator: run so many members of an agent."""
 
     request_id: str
@@ -151,7 +151,7 @@ class ScaleRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScaleReply:
+class ScaleReply(Crossing):
     """The answer to one ScaleRequest."""
 
     request_id: str

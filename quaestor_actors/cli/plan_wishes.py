@@ -9,13 +9,14 @@ from quaestor_actors.core.plan import Action, Plan
 from quaestor_actors.core.spec import ClusterSpec
 
 
-def wishes_of_plan(plan: Plan, spec: ClusterSpec, tree: TreeView) -> tuple[Wish, ...]:
+def wishes_of_plan(plan: Plan, spec: ClusterSpec, tree: TreeView, *, host: str = "") -> tuple[Wish, ...]:
     """Return what becomes of members; what was still to be replaced before is a part of it.
 
     Args:
         plan: what is done.
         spec: what it leads to.
         tree: what there is before.
+        host: on which of several hosts that is; empty: on this one.
     """
     goals: dict[str, Goal] = {name: Goal.REPLACED for agent in tree.agents for name in agent.to_replace}
     for action in plan.actions:
@@ -25,7 +26,7 @@ def wishes_of_plan(plan: Plan, spec: ClusterSpec, tree: TreeView) -> tuple[Wish,
     return tuple(
         wish
         for name, goal in goals.items()
-        for wish in wishes(tree, [name], goal)
+        for wish in wishes(tree, [name], goal, host=host)
         if goal is not Goal.RESTARTED or name not in stopped
     )
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NoReturn
 
 import click
 
 from quaestor_actors.actors.root_messages import ScaleReply, ScaleRequest
+from quaestor_actors.actors.view import TreeView
 from quaestor_actors.cli.asking import ask_root, own_host, running_cluster
 from quaestor_actors.cli.control import wait_options
 from quaestor_actors.cli.exit_codes import ExitCode
@@ -41,25 +43,23 @@ def scale(agent: str, count: int, name: str | None, *, no_wait: bool, timeout_s:
 
     It holds until the configuration is read again, or the cluster is started again. Members with the highest numbers
     go first. It ends when the new ones serve and the others are gone; after 60 s, or --timeout, it waits no longer. Of
-    several hosts it concerns the one on which it is run.
+    several hosts it concerns the one on which it is run, or the one that is named (Worker@a3).
 
     Example: quaestor scale Worker 6
     """
     directory = running_cluster(name)
     here = own_host(directory)
-    agent = _agent_here(agent, here, count)
-    before = fetch_here(directory.name).tree
-    reply = ask_root(
-        directory, lambda request_id: ScaleRequest(request_id=request_id, agent=agent, count=count), ScaleReply
-    )
+    agent, host = _told_apart(agent, here)
+    elsewhere = "" if host.lower() == here.lower() else host
+    before, reply = _scaled(directory, agent, elsewhere, count)
     if reply.refused is not None:
         _refuse(reply.refused, directory.name)
+    who = on_host(agent, host)
     if not reply.plan.actions:
-        click.echo(f"{on_host(agent, here)} has {_members(count)} already", err=True)
+        click.echo(f"{who} has {_members(count)} already", err=True)
         return
     click.echo(
-        f"{on_host(agent, here)} has {_members(count)} until the configuration is read again; "
-        "`quaestor plan` shows what that changes",
+        f"{who} has {_members(count)} until the configuration is read again; `quaestor plan` shows what that changes",
         err=True,
     )
     if no_wait:
@@ -67,11 +67,11 @@ def scale(agent: str, count: int, name: str | None, *, no_wait: bool, timeout_s:
             click.echo(f"{action.verb} {action.subject}: requested")
         return
     # All that is to come is named by the plan.
-    wished = wishes_of_plan(reply.plan, ClusterSpec(name=directory.name), before)
+    wished = wishes_of_plan(reply.plan, ClusterSpec(name=directory.name), before, host=elsewhere)
     limit_s = TIMEOUT_S if timeout_s is None else timeout_s
     follow(
         Order(
-            title=f"scale {agent} {count}",
+            title=f"scale {who} {count}",
             cluster=directory.name,
             wishes=wished,
             timeout_s=limit_s,
@@ -87,15 +87,23 @@ def _refuse(refused: Unscalable, cluster: str) -> NoReturn:
     raise click.exceptions.Exit(ExitCode.USAGE)
 
 
-def _agent_here(text: str, here: str, count: int) -> str:
+def _told_apart(text: str, here: str) -> tuple[str, str]:
+    """Return the agent, and on which of several hosts; without hosts it is empty."""
     agent, at, host = text.rpartition("@")
     if not here or not at:
-        return text
-    if host.lower() == here.lower():
-        return agent
-    raise click.UsageError(
-        f"scale concerns the host on which it is run, which is {here}, and no other one; nothing was done: run "
-        f"`quaestor scale {agent} {count}` there"
+        return text, here
+    return agent, host
+
+
+def _scaled(directory: Path, agent: str, elsewhere: str, count: int) -> tuple[TreeView, ScaleReply]:
+    """Return what there was before, and what the root says: the one here, or on another host."""
+    if elsewhere:
+        from quaestor_actors.cli.scale_hosts import scale_on_host
+
+        return scale_on_host(directory, elsewhere, ScaleRequest(request_id="", agent=agent, count=count))
+    before = fetch_here(directory.name).tree
+    return before, ask_root(
+        directory, lambda request_id: ScaleRequest(request_id=request_id, agent=agent, count=count), ScaleReply
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
+from quaestor_actors.core.crossing import Crossing
 from quaestor_actors.core.rules import STARTED_WITH, fingerprints
 from quaestor_actors.core.spec import ActorSpec, AgentSpec, BalancerSpec, ClusterSpec
 from quaestor_actors.core.user_actor import actors_here
@@ -22,7 +23,7 @@ _WHY_FIXED: Final = "its actors have been started with that; stop it on this hos
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Action:
+class Action(Crossing):
     """One thing that will be done."""
 
     subject: str
@@ -38,7 +39,7 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Crossing):
     """Everything that will be done, or why nothing can be."""
 
     actions: tuple[Action, ...] = ()

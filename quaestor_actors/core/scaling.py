@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from quaestor_actors.core.crossing import Crossing
 from quaestor_actors.core.spec import KEY_VALUE_STORE, AgentSpec, ClusterSpec
 
 MOST_MEMBERS = 10_000
@@ -13,7 +14,7 @@ _NAMED_PORTS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unscalable:
+class Unscalable(Crossing):
     """Why an agent cannot have that many members."""
 
     reason: str

@@ -23,6 +23,8 @@ from quaestor_actors.core import crossing
 from quaestor_actors.core.crossing import Crossing, restored, trouble_with
 from quaestor_actors.core.event import Event, EventKind
 from quaestor_actors.core.finding import Standing, Trouble
+from quaestor_actors.core.plan import Plan
+from quaestor_actors.core.scaling import Unscalable
 from quaestor_actors.system.sealing import RejectedFrameError
 from quaestor_actors.system.transport import _unpickled
 
@@ -38,6 +40,8 @@ QUESTIONS = (
     status_messages.StatusReply,
     root_messages.CommandRequest,
     root_messages.CommandReply,
+    root_messages.ScaleRequest,
+    root_messages.ScaleReply,
     root_messages.LoadsRequest,
     root_messages.LoadsReply,
     records_messages.EventsRequest,
@@ -57,6 +61,8 @@ NAMES = {
     "Command": Command,
     "OutputPosition": OutputPosition,
     "Event": Event,
+    "Plan": Plan,
+    "Unscalable": Unscalable,
     "Standing": Standing,
     "Trouble": Trouble,
     "ActorAddress": ActorAddress,

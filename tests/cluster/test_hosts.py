@@ -282,17 +282,22 @@ def test__wait__for_all_hosts(three: list[HostCluster]) -> None:
     assert "Sleeper/1@a1: serving" in answer.stderr
 
 
-def test__scale_and_apply__concern_the_own_host(three: list[HostCluster]) -> None:
-    answer = three[0].run("scale", "Sleeper@a3", "4")
-    assert answer.returncode == 2
-    assert (
-        "scale concerns the host on which it is run, which is a1, and no other one; nothing was done" in answer.stderr
-    )
+@pytest.mark.parametrize("asked", [0, 1])
+def test__scale__from_any_host__until_it_applies_its_configuration(three: list[HostCluster], asked: int) -> None:
     try:
-        answer = three[1].run("scale", "Sleeper@a2", "3")
-        assert (answer.returncode, answer.stdout) == (0, "start Sleeper/3: serving\n"), answer.stderr
+        answer = three[asked].run("scale", "Sleeper@a2", "3")
+        who = "Sleeper/3@a2" if asked == 0 else "Sleeper/3"
+        assert (answer.returncode, answer.stdout) == (0, f"start {who}: serving\n"), answer.stderr
         assert pids(three[0]).keys() == {*ALL, "Sleeper/3@a2"}
     finally:
         answer = three[1].run("apply", "--yes")
     assert answer.returncode == 0, answer.stderr
+    assert pids(three[0]).keys() == ALL
+
+
+def test__scale__of_nobody__is_an_error_and_nothing_is_done(three: list[HostCluster]) -> None:
+    for text, problem in (("Sleeper@b7", "has no host 'b7'; nothing was done"), ("Other@a2", "no agent 'Other'")):
+        answer = three[0].run("scale", text, "4")
+        assert answer.returncode == 5
+        assert problem in answer.stderr
     assert pids(three[0]).keys() == ALL
