@@ -110,7 +110,7 @@ def _scaled(directory: Path, agent: str, elsewhere: str, count: int) -> tuple[Tr
 def tell_of_change(outcome: Outcome) -> None:
     """Print what has become of a member that a plan names."""
     verb = {Goal.GONE: "stop", Goal.RESTARTED: "replace"}.get(outcome.wish.goal, "start")
-    click.echo(f"{verb} {outcome.wish.member}: {'gone' if verb == 'stop' else words(outcome.state)}")
+    click.echo(f"{verb} {outcome.wish.who}: {'gone' if verb == 'stop' else words(outcome.state)}")
 
 
 def _members(count: int) -> str:

@@ -195,7 +195,7 @@ def test__changed_configuration__is_planned_and_carried_out(cluster: Cluster) ->
     other = "Other: {class: 'support.user_actors:Echo', essential: true}"
     third = "Third: {class: 'support.user_actors:Echo'}"
     write(cluster, changed, other, third)
-    assert cluster.run("apply").returncode == 0
+    assert cluster.run("apply", "--yes").returncode == 0
     # The launcher may have seen it before it was told.
     wait_until(lambda: "Third: actor, added" in cluster.output, PATIENCE_S, "what is done to be told")
     told = re.findall(r"(\w+) +(\w+): (actor, .*)", cluster.output)
@@ -208,7 +208,7 @@ def test__changed_configuration__is_planned_and_carried_out(cluster: Cluster) ->
     assert ask("hi", "Third")[0] == "Third"
     assert cluster.actor_pid("actor/Other") == others
     write(cluster, changed)
-    assert cluster.run("apply").returncode == 0
+    assert cluster.run("apply", "--yes").returncode == 0
     wait_until(lambda: shown(cluster, "Other")["state"] == "", PATIENCE_S, "it to be gone")
     log = (cluster.directory / "log" / "test" / "system.log").read_text()
     assert "actor/Other: Other was asked to stop" in log

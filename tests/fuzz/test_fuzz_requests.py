@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import time
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
 from typing import Any
@@ -185,8 +186,16 @@ def found_as_soon_as_possible(port: int) -> list[int]:
     request = service_discovery_pb2.DiscoverServicesRequest(service_name="Worker")
     with grpc.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
         stub = service_discovery_pb2_grpc.ServiceDiscoveryGrpcStub(channel)
-        response = stub.DiscoverServices(request, timeout=10, wait_for_ready=True)
-    return [location.port for location in response.service_locations]
+        give_up_at = time.monotonic() + 10
+        while True:
+            try:
+                response = stub.DiscoverServices(request, timeout=10, wait_for_ready=True)
+            except grpc.RpcError as error:
+                # The connection was to the server that was just ending.
+                if error.code() is not Code.UNAVAILABLE or time.monotonic() >= give_up_at:
+                    raise
+            else:
+                return [location.port for location in response.service_locations]
 
 
 def test__path_that_is_no_text__costs_the_frontend_its_server_for_a_moment_and_nothing_else(

@@ -21,8 +21,8 @@ FAULTS_OF_HOSTS = (
     Fault(
         name="hosts: a root that was replaced is not taken",
         file="core/membership.py",
-        old="root=capabilities.get(ROOT),",
-        new="root=before.root or capabilities.get(ROOT),",
+        old="root=None if trouble else capabilities.get(ROOT),",
+        new="root=None if trouble else before.root or capabilities.get(ROOT),",
         tests=_MEMBERSHIP,
     ),
     Fault(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 
 from hypothesis import HealthCheck, Phase, settings
+from hypothesis.internal.conjecture import providers
 
 PROFILE = os.environ.get("QUAESTOR_PROFILE", "ci")
 
@@ -34,3 +35,6 @@ def load() -> None:
         max_examples=examples(100),
     )
     settings.load_profile(PROFILE)
+    if PROFILE != "nightly":
+        # Hypothesis also draws what it finds written in the modules that are imported by then: not the same every time.
+        providers.is_local_module_file = lambda _path: False  # type: ignore[assignment]  # not that it looks elsewhere

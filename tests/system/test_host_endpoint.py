@@ -34,7 +34,7 @@ def spec(host: str = "a2", **changes: object) -> ClusterSpec:
 @pytest.mark.parametrize("hosts", [(), HOSTS[:1]])
 def test__alone__it_listens_on_loopback_and_makes_its_own_cookie(tmp_path: Path, hosts: tuple[HostSpec, ...]) -> None:
     endpoint = endpoint_of(spec("a1" if hosts else "", hosts=hosts))
-    assert endpoint == HostEndpoint()
+    assert endpoint == HostEndpoint(configured_as="a1" if hosts else "")
     assert endpoint.interface == Interface(address=LOOPBACK, networks=())
     cookie = endpoint.cookie(tmp_path)
     assert endpoint.cookie(tmp_path) == cookie
