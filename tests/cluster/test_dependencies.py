@@ -72,8 +72,11 @@ def test__start_concurrency__limits_how_many_start_at_once(cluster: Cluster) -> 
     for already in range(0, 5, 2):
         cluster.wait_for_output(f"Job/{min(already + 2, 5)}        starting")
         starting = [member for member in cluster.status()["members"] if member["state"] == "starting"]
-        assert len(starting) == min(2, 5 - already)
-        for member in starting:
+        assert len(starting) <= 2
+        # Job/5 starts when the first of those before it serves; the other one may not be seen to serve yet.
+        new = [member for member in starting if member["member"] not in started]
+        assert len(new) == min(2, 5 - already)
+        for member in new:
             started.append(member["member"])
             (cluster.directory / str(member["port"])).touch()
     cluster.wait_for_output("all 5 members serve")
