@@ -95,16 +95,17 @@ def _host_name(text: str) -> str:
 
 
 def _host_label(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9._-]{0,59}", text, re.ASCII):
-        rule = "a letter and then letters, digits, `.`, `-` or `_`, 60 at most"
-        raise _broken(f"expected the name of a host, {rule}, found text '{shown(text)}'")
-    return text
+    return _name_of("a host", text)
 
 
 def _actor_name(text: str) -> str:
+    return _name_of("an actor", text)
+
+
+def _name_of(what: str, text: str) -> str:
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9._-]{0,59}", text, re.ASCII):
         rule = "a letter and then letters, digits, `.`, `-` or `_`, 60 at most"
-        raise _broken(f"expected the name of an actor, {rule}, found text '{shown(text)}'")
+        raise _broken(f"expected the name of {what}, {rule}, found text '{shown(text)}'")
     return text
 
 
